@@ -1,0 +1,30 @@
+//! The domain of NEXUS and its rules, as plain values.
+//!
+//! This crate owns what the words mean (task, plan, step, turn, message, evidence), what a
+//! command means in a given state, and what ought to be under way. It reads no clock, file,
+//! environment or random source: ids and times come in from the engine. It cannot fail except
+//! by a [`Rejection`], which is an answer and not an error.
+
+mod approval;
+mod evidence;
+mod id;
+mod message;
+mod money;
+mod persona;
+mod plan;
+mod role;
+mod time;
+mod turn;
+mod workspace;
+
+pub use approval::*;
+pub use evidence::*;
+pub use id::*;
+pub use message::*;
+pub use money::*;
+pub use persona::*;
+pub use plan::*;
+pub use role::*;
+pub use time::*;
+pub use turn::*;
+pub use workspace::*;

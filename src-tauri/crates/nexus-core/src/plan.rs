@@ -1,0 +1,249 @@
+//! A plan: steps, who takes them, and what each waits for.
+
+use crate::{Priority, Requirements, Role, StepId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a step is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepKind {
+    Analysis,
+    Implementation,
+    Tests,
+    Validation,
+}
+
+impl StepKind {
+    /// The word used in messages and on the board.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Analysis => "analysis",
+            Self::Implementation => "implementation",
+            Self::Tests => "tests",
+            Self::Validation => "validation",
+        }
+    }
+
+    /// The seat that takes steps of this kind.
+    pub fn role(self) -> Role {
+        match self {
+            Self::Analysis => Role::Aria,
+            Self::Implementation => Role::Code,
+            Self::Tests => Role::Alpha,
+            Self::Validation => Role::Beta,
+        }
+    }
+}
+
+/// One step as it is planned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    pub id: StepId,
+    pub kind: StepKind,
+    pub role: Role,
+    pub title: String,
+    pub description: String,
+    #[serde(default)]
+    pub requirements: Requirements,
+    /// Steps that have to be done first.
+    #[serde(default)]
+    pub after: Vec<StepId>,
+    #[serde(default)]
+    pub priority: Priority,
+}
+
+/// A plan whose steps can all be reached. Only [`Plan::new`] makes one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<PlannedStep>", into = "Vec<PlannedStep>")]
+pub struct Plan {
+    steps: Vec<PlannedStep>,
+}
+
+/// Everything that is wrong with a plan, all at once.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the plan cannot be used: {}", .0.join("; "))]
+pub struct BadPlan(pub Vec<String>);
+
+impl Plan {
+    /// Longest plan that is taken.
+    pub const MAX_STEPS: usize = 64;
+
+    /// Checks the steps: ids are unique, dependencies exist, nothing waits for itself, every
+    /// role fits, and there is work to validate.
+    pub fn new(steps: Vec<PlannedStep>) -> Result<Self, BadPlan> {
+        let problems = problems(&steps);
+        if problems.is_empty() {
+            Ok(Self { steps })
+        } else {
+            Err(BadPlan(problems))
+        }
+    }
+
+    /// The pipeline used without a planner: analysis → implementation → tests → validation.
+    pub fn standard(title: &str) -> Self {
+        let step = |id: u32, kind: StepKind, description: &str| PlannedStep {
+            id: StepId(id),
+            kind,
+            role: kind.role(),
+            title: format!("{}: {title}", capitalised(kind.name())),
+            description: description.to_owned(),
+            requirements: Requirements::default(),
+            after: (id > 1).then(|| StepId(id - 1)).into_iter().collect(),
+            priority: Priority::Normal,
+        };
+        let steps = vec![
+            step(
+                1,
+                StepKind::Analysis,
+                "Read the project and the wish. Say what has to change, where, what could go wrong, and how it will be seen to work. Change nothing.",
+            ),
+            step(
+                2,
+                StepKind::Implementation,
+                "Make the change that the analysis asks for, as small as it can be, and leave the project building.",
+            ),
+            step(
+                3,
+                StepKind::Tests,
+                "Write tests that fail without the change and pass with it, and cover its edges.",
+            ),
+            step(
+                4,
+                StepKind::Validation,
+                "Judge the change against the wish, with the evidence of the checks. Say pass or fail, and for a fail what has to be mended.",
+            ),
+        ];
+        Self { steps }
+    }
+
+    /// The steps in the order they were planned.
+    pub fn steps(&self) -> &[PlannedStep] {
+        &self.steps
+    }
+}
+
+impl TryFrom<Vec<PlannedStep>> for Plan {
+    type Error = BadPlan;
+    fn try_from(steps: Vec<PlannedStep>) -> Result<Self, BadPlan> {
+        Self::new(steps)
+    }
+}
+
+impl From<Plan> for Vec<PlannedStep> {
+    fn from(plan: Plan) -> Self {
+        plan.steps
+    }
+}
+
+fn problems(steps: &[PlannedStep]) -> Vec<String> {
+    let mut problems = Vec::new();
+    if steps.is_empty() {
+        problems.push("it has no steps".to_owned());
+    }
+    if steps.len() > Plan::MAX_STEPS {
+        problems.push(format!(
+            "it has {} steps, at most {} fit",
+            steps.len(),
+            Plan::MAX_STEPS
+        ));
+    }
+    let mut known = BTreeMap::new();
+    for step in steps {
+        if known.insert(step.id, step).is_some() {
+            problems.push(format!("step {} is there twice", step.id));
+        }
+        if step.role != step.kind.role() {
+            problems.push(format!(
+                "step {} is {}, which {} does not do",
+                step.id,
+                step.kind.name(),
+                step.role.title()
+            ));
+        }
+        if step.title.trim().is_empty() {
+            problems.push(format!("step {} has no title", step.id));
+        }
+    }
+    for step in steps {
+        for before in &step.after {
+            if !known.contains_key(before) {
+                problems.push(format!(
+                    "step {} waits for step {before}, which is not there",
+                    step.id
+                ));
+            }
+        }
+    }
+    if problems.is_empty() {
+        problems.extend(cycle(&known));
+    }
+    problems
+}
+
+/// Takes away steps whose dependencies are gone until none can be; what is left is a cycle.
+fn cycle(steps: &BTreeMap<StepId, &PlannedStep>) -> Option<String> {
+    let mut left = steps.clone();
+    loop {
+        let free: Vec<_> = left
+            .values()
+            .filter(|step| !step.after.iter().any(|before| left.contains_key(before)))
+            .map(|step| step.id)
+            .collect();
+        if free.is_empty() {
+            break;
+        }
+        for id in free {
+            left.remove(&id);
+        }
+    }
+    let names: Vec<_> = left.keys().map(ToString::to_string).collect();
+    (!left.is_empty()).then(|| format!("steps {} wait for each other", names.join(", ")))
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(arrows: &[(u32, &[u32])]) -> Vec<PlannedStep> {
+        let template = Plan::standard("x").steps[1].clone();
+        arrows
+            .iter()
+            .map(|(id, after)| PlannedStep {
+                id: StepId(*id),
+                after: after.iter().copied().map(StepId).collect(),
+                ..template.clone()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_plan_with_a_cycle_a_gap_or_a_double_cannot_exist() {
+        let bad = [
+            steps(&[]),
+            steps(&[(1, &[2]), (2, &[1])]),
+            steps(&[(1, &[1])]),
+            steps(&[(1, &[]), (1, &[])]),
+            steps(&[(1, &[7])]),
+        ];
+        for plan in bad {
+            assert!(Plan::new(plan.clone()).is_err(), "{plan:?}");
+            let text = serde_json::to_string(&plan).unwrap();
+            assert!(serde_json::from_str::<Plan>(&text).is_err());
+        }
+        assert!(Plan::new(steps(&[(2, &[1]), (1, &[])])).is_ok());
+    }
+
+    #[test]
+    fn the_standard_plan_is_a_plan() {
+        let plan = Plan::standard("Fix the login");
+        assert_eq!(Plan::new(plan.steps().to_vec()), Ok(plan));
+    }
+}
