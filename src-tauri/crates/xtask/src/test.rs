@@ -1,0 +1,294 @@
+//! What is checked, in which order, and what has to be installed for it.
+
+use crate::program::{Done, Program};
+use crate::steps::{self, Lane, Step, Verdict};
+use crate::{node, place, system, tools};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// `cargo xtask test`.
+pub(crate) fn everything(only: Option<&str>, list: bool) -> Done {
+    perform(all_steps(), only, list)
+}
+
+/// `cargo xtask check`: the steps that run no test.
+pub(crate) fn quick(only: Option<&str>, list: bool) -> Done {
+    let quick = [
+        "format",
+        "spelling",
+        "dependencies",
+        "ui-build",
+        "ui-check",
+        "lints",
+    ];
+    let steps = all_steps()
+        .into_iter()
+        .filter(|step| quick.contains(&step.name));
+    perform(steps.collect(), only, list)
+}
+
+fn perform(steps: Vec<Step>, only: Option<&str>, list: bool) -> Done {
+    if list {
+        steps::list(&steps);
+        return Ok(());
+    }
+    let steps = steps::choose(steps, only)?;
+    prepare(&steps)?;
+    steps::run(&steps)
+}
+
+fn all_steps() -> Vec<Step> {
+    use Lane::{Interface, Rust};
+    let step = |name, lane, needs, about, work| Step {
+        name,
+        about,
+        lane,
+        needs,
+        work,
+    };
+    vec![
+        step(
+            "ui-build",
+            Interface,
+            &[],
+            "build the user interface",
+            |log| ui("build", log),
+        ),
+        step(
+            "ui-check",
+            Interface,
+            &[],
+            "its format, lints and types",
+            |log| ui("check", log),
+        ),
+        step("ui-test", Interface, &[], "its tests", |log| {
+            ui("test", log)
+        }),
+        step(
+            "ui-size",
+            Interface,
+            &["ui-build"],
+            "its size budget",
+            |log| ui("size", log),
+        ),
+        step("format", Rust, &[], "Rust formatting", format),
+        step("spelling", Rust, &[], "words in code and text", spelling),
+        step(
+            "dependencies",
+            Rust,
+            &[],
+            "bans, licences, sources",
+            dependencies,
+        ),
+        step(
+            "advisories",
+            Rust,
+            &[],
+            "known holes in dependencies",
+            advisories,
+        ),
+        step(
+            "build",
+            Rust,
+            &["ui-build"],
+            "all programs and tests",
+            build,
+        ),
+        step("tests", Rust, &["build"], "all Rust tests", tests),
+        step(
+            "lints",
+            Rust,
+            &["ui-build"],
+            "clippy, warnings are errors",
+            lints,
+        ),
+    ]
+}
+
+/// Installs what the chosen steps need, and nothing else.
+fn prepare(chosen: &[Step]) -> Done {
+    let any = |names: &[&str]| chosen.iter().any(|step| names.contains(&step.name));
+    let compiles = any(&["build", "lints"]);
+    let checks = any(&["spelling", "dependencies", "advisories"]);
+    if compiles {
+        system::ensure(&[system::HEADLESS, system::WINDOW])?;
+    }
+    if checks || any(&["tests"]) {
+        system::ensure(&[system::TESTS])?;
+    }
+    if checks {
+        tools::ensure_checks()?;
+    }
+    if chosen.iter().any(|step| step.lane == Lane::Interface) {
+        node::ensure()?;
+        node::install(&place::ui(), "the user interface")?;
+    }
+    if any(&["tests"]) {
+        node::ensure()?;
+        tools::ensure_claude()?;
+    }
+    Ok(())
+}
+
+/// Everything that is set up for any step.
+pub(crate) fn prepare_all() -> Done {
+    prepare(&all_steps())
+}
+
+fn good(outcome: Done) -> Done<Verdict> {
+    outcome.map(|()| Verdict::Good)
+}
+
+fn ui(script: &str, log: &File) -> Done<Verdict> {
+    good(node::ui_script(script).log(log))
+}
+
+fn format(log: &File) -> Done<Verdict> {
+    good(Program::cargo().args(["fmt", "--all", "--check"]).log(log))
+}
+
+fn spelling(log: &File) -> Done<Verdict> {
+    good(tools::check("typos").log(log))
+}
+
+fn dependencies(log: &File) -> Done<Verdict> {
+    let rules = ["bans", "licenses", "sources"];
+    good(
+        tools::check("cargo-deny")
+            .args(["--log-level=error", "--locked", "check"])
+            .args(rules)
+            .log(log),
+    )
+}
+
+/// The database of advisories is on the network, in a place that not every machine reaches.
+fn advisories(log: &File) -> Done<Verdict> {
+    let fetched = tools::check("cargo-deny").args(["fetch", "db"]).log(log);
+    if fetched.is_err() {
+        return Ok(Verdict::NotPossible(
+            "their database cannot be reached from here",
+        ));
+    }
+    let without_network = ["check", "advisories", "--disable-fetch"];
+    good(
+        tools::check("cargo-deny")
+            .args(["--locked"])
+            .args(without_network)
+            .log(log),
+    )
+}
+
+fn lints(log: &File) -> Done<Verdict> {
+    let everything = ["clippy", "--locked", "--workspace", "--all-targets"];
+    good(
+        Program::cargo()
+            .args(everything)
+            .args(["--", "-D", "warnings"])
+            .log(log),
+    )
+}
+
+/// Programs and tests in one go: building them apart would compile shared crates twice, with
+/// different features.
+fn build(log: &File) -> Done<Verdict> {
+    good(
+        Program::cargo()
+            .args(["build", "--locked", "--workspace", "--all-targets"])
+            .log(log),
+    )
+}
+
+fn tests(log: &File) -> Done<Verdict> {
+    let session = Session::new()?;
+    let runner = if has_nextest() {
+        ["nextest", "run", "--locked", "--workspace", "--profile=ci"].as_slice()
+    } else {
+        ["test", "--locked", "--workspace", "--no-fail-fast"].as_slice()
+    };
+    let runner = Program::cargo().args(runner);
+    good(session.run(with_programs(runner), log))
+}
+
+fn has_nextest() -> bool {
+    Program::cargo()
+        .args(["nextest", "--version"])
+        .read()
+        .is_some()
+}
+
+/// Tells the tests where the programs are that they start.
+fn with_programs(mut runner: Program) -> Program {
+    let built = [
+        ("NEXUS_TEST_NEXUS", "nexus"),
+        ("NEXUS_TEST_DESKTOP", "nexus-desktop"),
+        ("NEXUS_TEST_FAKE_CLAUDE", "fake-claude"),
+        ("NEXUS_TEST_FAKE_OPENAI", "fake-openai"),
+    ];
+    for (variable, name) in built {
+        runner = runner.env(variable, place::built("debug", name));
+    }
+    match tools::claude() {
+        Some(claude) => runner.env("NEXUS_TEST_CLAUDE", claude),
+        None => runner,
+    }
+}
+
+/// A desktop session that belongs to the tests: its own bus, an unlocked and empty keychain,
+/// a display in memory, and folders that are gone afterwards.
+struct Session {
+    home: PathBuf,
+}
+
+impl Session {
+    fn new() -> Done<Self> {
+        // Not in the target folder: paths of sockets in here have to stay short.
+        let home = std::env::temp_dir().join(format!("nexus-tests-{}", std::process::id()));
+        fs::create_dir_all(&home)?;
+        private(&home)?;
+        Ok(Self { home })
+    }
+
+    fn run(&self, program: Program, log: &File) -> Done {
+        if cfg!(not(target_os = "linux")) {
+            return program.log(log);
+        }
+        // The keychain is unlocked before anything else touches the bus: the first call would
+        // start a locked one, and a later unlocking would not help.
+        let unlock = "printf nexus | gnome-keyring-daemon --unlock --components=secrets \
+                      --daemonize >/dev/null && exec \"$@\"";
+        let unlocked = Program::new("bash").args(["-euo", "pipefail", "-c", unlock, "session"]);
+        let display = Program::new("xvfb-run").args(["-a", "-s", "-screen 0 1400x900x24"]);
+        program
+            .under(unlocked)
+            .under(display)
+            .under(Program::new("dbus-run-session").args(["--"]))
+            .env("XDG_DATA_HOME", self.home.join("data"))
+            .env("XDG_CONFIG_HOME", self.home.join("config"))
+            .env("XDG_CACHE_HOME", self.home.join("cache"))
+            .env("XDG_RUNTIME_DIR", &self.home)
+            .env("NEXUS_TEST_KEYCHAIN", "1")
+            .env("LIBGL_ALWAYS_SOFTWARE", "1")
+            .log(log)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // What is left here is small and in the system's temporary folder: no reason to fail.
+        let _ = fs::remove_dir_all(&self.home);
+    }
+}
+
+#[cfg(unix)]
+fn private(folder: &Path) -> Done {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(fs::set_permissions(
+        folder,
+        fs::Permissions::from_mode(0o700),
+    )?)
+}
+
+#[cfg(not(unix))]
+fn private(_folder: &Path) -> Done {
+    Ok(())
+}
