@@ -7,24 +7,30 @@
 
 mod approval;
 mod evidence;
+mod floor;
 mod id;
 mod message;
 mod money;
 mod persona;
 mod plan;
+pub mod policy;
 mod role;
+pub mod scratchpad;
+mod task;
 mod time;
 mod turn;
 mod workspace;
 
 pub use approval::*;
 pub use evidence::*;
+pub use floor::*;
 pub use id::*;
 pub use message::*;
 pub use money::*;
 pub use persona::*;
 pub use plan::*;
 pub use role::*;
+pub use task::*;
 pub use time::*;
 pub use turn::*;
 pub use workspace::*;

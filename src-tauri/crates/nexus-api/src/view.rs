@@ -1,0 +1,589 @@
+//! What crosses the wire: plain data in the words of the screen, and nothing else.
+//!
+//! These types are the contract with the window, the browser and the command line. The core's
+//! types stay inside; everything here is made from them in [`crate::present`].
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Where a task stands. Spelled the same in JSON, on the command line and on the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStateView {
+    Backlog,
+    Planning,
+    Working,
+    NeedsYou,
+    Review,
+    Done,
+    Paused,
+    Failed,
+    Cancelled,
+}
+
+/// A seat of the team.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RoleView {
+    Prime,
+    Aria,
+    Code,
+    Alpha,
+    Beta,
+}
+
+/// Who carries a task out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TeamView {
+    /// Claude Code agents.
+    Claude,
+    /// A recorded run. Practice, no AI.
+    Practice,
+}
+
+/// Who makes the plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PlannerView {
+    /// The built-in pipeline: analysis, implementation, tests, validation.
+    #[default]
+    Standard,
+    /// An OpenAI-compatible model.
+    Openai,
+}
+
+/// How freely the agents may act.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PermissionsView {
+    Ask,
+    #[default]
+    Workspace,
+    /// Any command may run. Not contained.
+    All,
+}
+
+/// Everything the board needs to draw itself, and the point from which to listen.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Board {
+    /// Changes after this number are not in here yet.
+    pub seq: u64,
+    pub version: String,
+    pub data_dir: String,
+    pub projects: Vec<ProjectView>,
+    /// Newest first.
+    pub tasks: Vec<TaskCard>,
+    /// Prime, Aria, Code, Alpha, Beta.
+    pub agents: Vec<AgentView>,
+}
+
+/// A folder NEXUS was given.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ProjectView {
+    pub id: Uuid,
+    pub name: String,
+    pub path: String,
+    /// The person said that the folder's checks and set-up may run.
+    pub trusted: bool,
+    /// The bundled sample of the practice team.
+    pub practice: bool,
+}
+
+/// What NEXUS found in a folder by looking, before anything in it was run.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FolderView {
+    pub path: String,
+    pub name: String,
+    pub git: bool,
+    pub trusted: bool,
+    /// Commands NEXUS would run as checks, as one would type them.
+    pub checks: Vec<String>,
+    /// Where the checks come from: `detected` or `.nexus/config.toml`.
+    pub checks_from: String,
+    /// The command NEXUS would run to set a copy up.
+    pub setup: Option<String>,
+    /// Ignored things that are copied along because the checks need them.
+    pub copied: Vec<String>,
+    /// Files whose text is quoted to the agents.
+    pub instructions: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+/// A task as a card on the board.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TaskCard {
+    pub id: Uuid,
+    /// The short name people use: `T-14`.
+    pub name: String,
+    pub title: String,
+    pub project_id: Uuid,
+    pub project_name: String,
+    pub state: TaskStateView,
+    pub team: TeamView,
+    /// Why it is where it is, or what the agent holding the ball does, in a few words.
+    pub note: String,
+    /// The seat that holds the ball.
+    pub active_role: Option<RoleView>,
+    pub stages: Vec<StageView>,
+    /// What the person has to decide, when the state is `needs_you`.
+    pub question: Option<ApprovalView>,
+    pub tokens: u64,
+    /// `null` while a price is not known.
+    pub cost_usd: Option<f64>,
+    pub budget_usd: Option<f64>,
+    pub created_at: DateTime<Utc>,
+    pub started_at: Option<DateTime<Utc>>,
+    pub updated_at: DateTime<Utc>,
+    /// When work on it ended for good.
+    pub ended_at: Option<DateTime<Utc>>,
+    pub files_changed: Option<u32>,
+    pub lines_added: Option<u32>,
+    pub lines_removed: Option<u32>,
+    pub standing: Option<StandingView>,
+    /// Commands that may be given now.
+    pub actions: Vec<ActionView>,
+}
+
+/// A command the person may give to a task now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionView {
+    Start,
+    Pause,
+    Resume,
+    Cancel,
+    Accept,
+    Discard,
+    Restore,
+    RequestChanges,
+}
+
+/// One monogram of the stage rail.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StageView {
+    pub role: RoleView,
+    pub state: StageStateView,
+}
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StageStateView {
+    Waiting,
+    Running,
+    NeedsYou,
+    Parked,
+    Done,
+    Failed,
+    Skipped,
+    Cancelled,
+}
+
+/// What the checks say, told apart from what was so before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StandingView {
+    NoChecks,
+    Green,
+    BrokenByUs,
+    RedBefore,
+}
+
+/// A task with everything the task page shows.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TaskView {
+    pub card: TaskCard,
+    /// The wish, whole.
+    pub text: String,
+    pub folder: String,
+    /// The copy the agents work in; `null` until it is made and after it is gone.
+    pub workspace: Option<String>,
+    pub scratchpads: String,
+    pub planner: PlannerView,
+    pub permissions: PermissionsView,
+    /// `true` when any command may run on this machine without being contained.
+    pub not_contained: bool,
+    pub steps: Vec<StepView>,
+    /// Checks on the untouched copy.
+    pub baseline: Option<CheckRunView>,
+    /// The latest checks after the work.
+    pub evidence: Option<CheckRunView>,
+    /// What the checks prove, in a sentence.
+    pub standing_text: String,
+    pub files: Vec<FileChangeView>,
+    pub questions: Vec<ApprovalView>,
+    /// Files that changed in the person's folder meanwhile and stop an accept.
+    pub conflicts: Vec<String>,
+    /// Why the task failed or is paused, with the next step.
+    pub failure: Option<String>,
+    /// The outcome in Beta's or the last agent's own words: a claim.
+    pub summary: Option<String>,
+    pub round: u32,
+    pub max_rounds: u32,
+}
+
+/// A step with its attempts.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StepView {
+    pub id: u32,
+    pub role: RoleView,
+    /// `analysis`, `implementation`, `tests` or `validation`.
+    pub kind: String,
+    pub title: String,
+    pub state: StageStateView,
+    pub attempts: u32,
+    pub tokens: u64,
+    pub cost_usd: Option<f64>,
+    pub duration_ms: u64,
+    /// What the agent claims, in its own words.
+    pub summary: Option<String>,
+    /// `false` when the agent only wrote text and NEXUS put it into the form.
+    pub structured: bool,
+    /// `pass` or `fail`, from Beta.
+    pub verdict: Option<String>,
+    pub findings: Vec<FindingView>,
+    /// The latest milestone it reported.
+    pub progress: Option<String>,
+    /// How its latest turn ended, when it did not simply finish.
+    pub trouble: Option<String>,
+}
+
+/// One thing that has to be mended.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FindingView {
+    pub problem: String,
+    pub location: Option<String>,
+    pub severity: String,
+    pub suggestion: Option<String>,
+}
+
+/// All checks of one moment.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CheckRunView {
+    pub tree: String,
+    pub checks: Vec<EvidenceView>,
+}
+
+/// One check NEXUS ran.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EvidenceView {
+    pub command: String,
+    pub ok: bool,
+    /// As a shell gives it: 124 for a timeout, 127 for a program that is not there.
+    pub exit_code: i32,
+    pub output_sha256: String,
+    pub output_tail: String,
+    pub tree: String,
+    pub started_at: DateTime<Utc>,
+    pub duration_ms: u64,
+}
+
+/// One changed file.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FileChangeView {
+    pub path: String,
+    /// `added`, `modified` or `deleted`.
+    pub change: String,
+    /// `null` for a binary file.
+    pub added: Option<u32>,
+    pub removed: Option<u32>,
+}
+
+/// A question that waits for the person.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ApprovalView {
+    pub id: Uuid,
+    pub task_id: Uuid,
+    pub role: RoleView,
+    pub asked_at: DateTime<Utc>,
+    pub kind: QuestionKindView,
+    /// The question in a sentence.
+    pub text: String,
+    /// Exactly what would run or be written; never shortened.
+    pub detail: String,
+    /// Why NEXUS did not decide by itself.
+    pub why: String,
+    /// Offered answers to an open question.
+    pub options: Vec<String>,
+}
+
+/// What sort of answer a question takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QuestionKindView {
+    /// Allow or deny a tool use.
+    Tool,
+    /// Any text.
+    Open,
+    /// Another round, or leave it: allow or deny.
+    Rounds,
+}
+
+/// An answer to a question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum AnswerBody {
+    Allow,
+    /// The very same request is allowed for the rest of the task.
+    AllowForTask,
+    Deny {
+        #[serde(default)]
+        reason: String,
+    },
+    Text {
+        text: String,
+    },
+}
+
+/// What is known of a seat now.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AgentView {
+    pub role: RoleView,
+    pub name: String,
+    pub state: AgentStateView,
+    /// What it does, in a few words.
+    pub note: String,
+    pub task_id: Option<Uuid>,
+    pub task_name: Option<String>,
+    pub cost_usd: Option<f64>,
+    pub tokens: u64,
+    /// Tasks waiting for this seat.
+    pub queued: u32,
+}
+
+/// What an agent is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentStateView {
+    Idle,
+    Starting,
+    Working,
+    NeedsYou,
+    Parked,
+    Stopping,
+}
+
+/// A message on the bus.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct MessageView {
+    pub id: String,
+    pub at: DateTime<Utc>,
+    pub from: String,
+    pub to: String,
+    /// `assignment`, `response` or `note`.
+    pub kind: String,
+    /// The message in Markdown. Untrusted text.
+    pub text: String,
+    pub structured: bool,
+    /// The whole message in the published schema.
+    #[schema(value_type = Object)]
+    pub json: serde_json::Value,
+}
+
+/// A line of a task's timeline.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TimelineItem {
+    /// Orders and names the line within its task: `e<seq>` for a recorded fact, `t<turn>.<n>`
+    /// for a line of a transcript.
+    pub id: String,
+    pub at: DateTime<Utc>,
+    pub role: Option<RoleView>,
+    pub step: Option<u32>,
+    pub turn: Option<u32>,
+    pub kind: TimelineKind,
+    /// One line in plain words.
+    pub text: String,
+    /// More, on demand: a tool's input or output, a thought, an answer. Untrusted text.
+    pub detail: Option<String>,
+    /// `false` marks a failure; `null` where that has no meaning.
+    pub ok: Option<bool>,
+    /// The call a `tool_ended` line belongs to, and its `tool_started`.
+    pub call: Option<String>,
+}
+
+/// What sort of line it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimelineKind {
+    /// A recorded fact of the task.
+    Fact,
+    Message,
+    Question,
+    Check,
+    Text,
+    /// Text that is still being written; replaced by the `text` that follows.
+    TextDelta,
+    Thinking,
+    ToolStarted,
+    ToolEnded,
+    Retry,
+    Limit,
+    Unknown,
+}
+
+/// One change, in order. A client that reconnects asks for those after the last `seq` it saw.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ChangeView {
+    /// A fact was recorded.
+    Event {
+        seq: u64,
+        task_id: Uuid,
+        item: TimelineItem,
+        /// The card as it is after the fact.
+        card: Box<TaskCard>,
+    },
+    /// Something a running turn showed. Not recorded as a fact; best effort.
+    Live {
+        seq: u64,
+        task_id: Uuid,
+        items: Vec<TimelineItem>,
+    },
+    /// The list of projects changed.
+    Projects { seq: u64, projects: Vec<ProjectView> },
+}
+
+/// A new task.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTask {
+    /// What is wanted, in the person's words. At most 256 KB.
+    pub text: String,
+    /// A title of at most 200 characters; taken from the text when left out.
+    #[serde(default)]
+    pub title: Option<String>,
+    /// The folder to work on, as an absolute path. It has to be trusted.
+    pub folder: String,
+    #[serde(default = "claude")]
+    pub team: TeamView,
+    #[serde(default)]
+    pub planner: PlannerView,
+    #[serde(default)]
+    pub permissions: PermissionsView,
+    /// The task pauses and asks when it has cost this much.
+    #[serde(default)]
+    pub budget_usd: Option<f64>,
+    /// Start now, or leave it in the backlog.
+    #[serde(default)]
+    pub start: bool,
+    /// Nobody can answer questions: what would be asked is denied and reported.
+    #[serde(default)]
+    pub unattended: bool,
+}
+
+fn claude() -> TeamView {
+    TeamView::Claude
+}
+
+/// A folder to look at or to add.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FolderBody {
+    pub path: String,
+    /// The person trusts the folder: its checks and set-up may run, its instructions are quoted.
+    #[serde(default)]
+    pub trust: bool,
+}
+
+/// What the person wants changed in a task that is in review.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRequest {
+    pub text: String,
+}
+
+/// How to accept.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptBody {
+    /// Apply although the checks are red.
+    #[serde(default)]
+    pub although_red: bool,
+}
+
+/// A new cost cap.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetBody {
+    /// `null` removes the cap.
+    pub budget_usd: Option<f64>,
+}
+
+/// A unified diff.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DiffView {
+    pub patch: String,
+    /// The diff was longer than what is sent.
+    pub truncated: bool,
+}
+
+/// An API key, as far as anyone may see it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct KeyView {
+    /// `anthropic` or `openai`.
+    pub name: String,
+    pub last_four: String,
+    /// `keychain` or `environment`.
+    pub source: String,
+}
+
+/// A key to keep.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyBody {
+    pub value: String,
+}
+
+impl std::fmt::Debug for KeyBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyBody(hidden)")
+    }
+}
+
+/// What `doctor` found.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DoctorView {
+    /// Everything a Claude task needs is there.
+    pub ready: bool,
+    pub checks: Vec<DoctorCheck>,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DoctorCheck {
+    /// Stable name: `git`, `claude`, `login`, `keychain`, `data_folder`…
+    pub code: String,
+    pub title: String,
+    pub state: DoctorState,
+    /// What was found.
+    pub found: String,
+    /// What to do about it; empty when all is well.
+    pub fix: String,
+}
+
+/// How a thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DoctorState {
+    Ok,
+    /// Works, with something missing.
+    Warning,
+    Broken,
+}
+
+/// Why a request was not met: RFC 9457 `application/problem+json`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// `docs/errors.md#<code>`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A stable code; see `docs/errors.md`.
+    pub code: String,
+    pub title: String,
+    /// What happened and what to do next.
+    pub detail: String,
+    pub status: u16,
+}

@@ -1,0 +1,413 @@
+//! Folding facts in. Nothing here can fail, ask for the time, or decide anything.
+
+use super::{Event, Phase, RoundReason, SessionRecord, Step, StepState, Task, Turn, Workspace};
+use crate::{
+    Answer, AnsweredBy, CheckTime, Plan, Question, StepId, StepKind, Timestamp, TurnId,
+    TurnOutcome, TurnReport, Usage, Usd,
+};
+use std::sync::Arc;
+
+impl Task {
+    /// Folds one recorded fact in.
+    pub fn apply(&mut self, event: &Event, at: Timestamp) {
+        self.updated_at = at;
+        match event {
+            // The creation made the value; see `Task::replay`.
+            Event::TaskCreated { .. } => {}
+            Event::TaskQueued => self.phase = Phase::Queued,
+            Event::TaskStarted => {
+                self.phase = Phase::Active;
+                self.started_at.get_or_insert(at);
+            }
+            Event::PlanMade { plan } => self.take_plan(plan),
+            Event::PlannerFailed { .. } => {}
+            Event::WorkspacePrepared { workspace } => {
+                self.workspace = Workspace::Ready(Arc::new(workspace.clone()));
+            }
+            Event::SetupRan { evidence } => self.setup = Some(Arc::new(evidence.clone())),
+            Event::ChecksRan { run, changes } => {
+                let run = Arc::new(run.clone());
+                match run.time {
+                    CheckTime::Baseline => self.baseline = Some(run),
+                    CheckTime::After { .. } => {
+                        self.evidence = Some(run);
+                        self.changes = Arc::new(changes.clone());
+                    }
+                }
+            }
+            Event::StepStarted {
+                step,
+                turn,
+                attempt,
+                session,
+                ..
+            } => {
+                self.begin_turn(*step, *turn, *attempt, *session, at);
+            }
+            Event::TurnStreaming { turn } => {
+                if let Some(turn) = self.turns.get_mut(turn) {
+                    turn.streaming = true;
+                    if let Some(session) = self.sessions.get_mut(&turn.role) {
+                        session.begun = true;
+                    }
+                }
+            }
+            Event::MessagePosted { message } => {
+                self.message_count += 1;
+                if let crate::Message::Assignment(assignment) = message.as_ref() {
+                    let role = assignment.to.role();
+                    let open = |step: &&mut Step| {
+                        Some(step.planned.role) == role
+                            && step.assignment.is_none()
+                            && step.planned.title == assignment.payload.task.title
+                    };
+                    if let Some(step) = self.steps.iter_mut().find(open) {
+                        step.assignment = Some(assignment.message_id.clone());
+                    }
+                }
+                self.messages.push(Arc::new(message.as_ref().clone()));
+            }
+            Event::ProgressReported { turn, note } => {
+                if let Some(step) = self.step_of(*turn) {
+                    step.progress = Some(note.clone());
+                }
+            }
+            Event::ResultSubmitted { turn, result } => {
+                if let Some(step) = self.step_of(*turn) {
+                    step.result = Some(Arc::new(result.as_ref().clone()));
+                }
+            }
+            Event::ApprovalRequested { approval } => {
+                self.approval_count += 1;
+                self.approvals
+                    .insert(approval.id, Arc::new(approval.as_ref().clone()));
+            }
+            Event::ApprovalAnswered { id, answer, by } => self.take_answer(*id, answer, *by),
+            Event::ApprovalWithdrawn { id } => {
+                self.approvals.remove(id);
+            }
+            Event::TurnEnded { report } => self.end_turn(report),
+            Event::StepEnded { step, structured } => {
+                if let Some(step) = self.step_mut(*step) {
+                    step.state = StepState::Done;
+                    step.structured = *structured;
+                    step.failures = 0;
+                    step.feedback.clear();
+                }
+            }
+            Event::StepDelayed { step, until, why } => {
+                if let Some(step) = self.step_mut(*step) {
+                    step.state = match why {
+                        super::Delay::Retry { .. } => StepState::Backoff { until: *until },
+                        super::Delay::Limit { .. } => StepState::Parked { until: *until },
+                    };
+                }
+            }
+            Event::SessionReplaced { role, session, .. } => {
+                let generation = self.sessions.get(role).map_or(0, |old| old.generation + 1);
+                let record = SessionRecord {
+                    id: *session,
+                    generation,
+                    begun: false,
+                };
+                self.sessions.insert(*role, record);
+            }
+            Event::RoundBegan { round, why } => self.begin_round(*round, why),
+            Event::ReviewReached { verdict_failed } => {
+                self.phase = Phase::Review {
+                    verdict_failed: *verdict_failed,
+                    conflicts: Vec::new(),
+                    problem: None,
+                };
+            }
+            Event::TaskPaused { why } => self.phase = Phase::Paused { why: *why },
+            Event::TaskResumed => self.resume(),
+            Event::CancelRequested => {
+                self.phase = Phase::Cancelled { reviewed: None };
+                self.ended_at = Some(at);
+                self.abandon_steps();
+            }
+            Event::TaskFailed { failure } => {
+                self.phase = Phase::Failed {
+                    failure: failure.clone(),
+                };
+                self.ended_at = Some(at);
+            }
+            Event::BudgetChanged { budget } => self.budget = *budget,
+            Event::AcceptBegan { .. } => {
+                let verdict_failed = self.verdict_failed();
+                self.phase = Phase::Accepting {
+                    verdict_failed,
+                    operations: None,
+                };
+            }
+            Event::AcceptPlanned { operations } => {
+                let verdict_failed = self.verdict_failed();
+                let operations = Some(Arc::new(operations.clone()));
+                self.phase = Phase::Accepting {
+                    verdict_failed,
+                    operations,
+                };
+            }
+            Event::AcceptConflicted { conflicts } => {
+                self.phase = Phase::Review {
+                    verdict_failed: self.verdict_failed(),
+                    conflicts: conflicts.clone(),
+                    problem: None,
+                };
+            }
+            Event::AcceptFailed { reason } => {
+                self.phase = Phase::Review {
+                    verdict_failed: self.verdict_failed(),
+                    conflicts: Vec::new(),
+                    problem: Some(reason.clone()),
+                };
+            }
+            Event::Accepted => {
+                self.phase = Phase::Done;
+                self.ended_at = Some(at);
+            }
+            Event::Discarded => {
+                self.phase = Phase::Cancelled {
+                    reviewed: Some(self.verdict_failed()),
+                };
+                self.ended_at = Some(at);
+            }
+            Event::WorkspaceDropped { kept } => {
+                if let Some(was) = self.workspace.prepared().cloned() {
+                    self.workspace = Workspace::Dropped {
+                        was,
+                        kept: kept.clone(),
+                    };
+                }
+            }
+            Event::Restored => self.restore(),
+            Event::WorkspaceRestored { path } => {
+                if let Some(was) = self.workspace.prepared() {
+                    let mut prepared = was.as_ref().clone();
+                    prepared.path.clone_from(path);
+                    self.workspace = Workspace::Ready(Arc::new(prepared));
+                }
+            }
+        }
+    }
+
+    fn take_plan(&mut self, plan: &Plan) {
+        self.steps = plan.steps().iter().cloned().map(Step::planned).collect();
+        self.plan = Some(Arc::new(plan.clone()));
+    }
+
+    fn begin_turn(
+        &mut self,
+        step_id: StepId,
+        turn: TurnId,
+        attempt: u32,
+        session: crate::SessionId,
+        at: Timestamp,
+    ) {
+        self.turn_count = self.turn_count.max(turn.0);
+        let Some(step) = self.step_mut(step_id) else {
+            return;
+        };
+        step.state = StepState::Running { turn };
+        step.attempts = attempt;
+        step.trouble = None;
+        // A claim belongs to one turn: what an earlier one claimed says nothing about this.
+        step.result = None;
+        let role = step.planned.role;
+        let begun = Turn {
+            id: turn,
+            step: step_id,
+            role,
+            attempt,
+            session,
+            started_at: at,
+            streaming: false,
+        };
+        self.turns.insert(turn, begun);
+    }
+
+    fn end_turn(&mut self, report: &TurnReport) {
+        let Some(turn) = self.turns.remove(&report.turn) else {
+            return;
+        };
+        let left = match self.phase {
+            Phase::Cancelled { .. } => StepState::Cancelled,
+            Phase::Failed { .. } => StepState::Failed,
+            Phase::Backlog
+            | Phase::Queued
+            | Phase::Active
+            | Phase::Paused { .. }
+            | Phase::Review { .. }
+            | Phase::Accepting { .. }
+            | Phase::Done => StepState::Waiting,
+        };
+        let Some(step) = self.step_mut(turn.step) else {
+            return;
+        };
+        step.usage = step.usage.plus(report.usage);
+        step.duration_ms += report.duration_ms;
+        if matches!(step.state, StepState::Running { .. }) {
+            step.state = left;
+        }
+        match &report.outcome {
+            TurnOutcome::Completed { .. } => {}
+            // Cut short by us or by a limit: the agent did not fail, so no attempt is used up.
+            TurnOutcome::Interrupted
+            | TurnOutcome::OutputLost
+            | TurnOutcome::BudgetExhausted
+            | TurnOutcome::RateLimited { .. } => {
+                step.attempts = step.attempts.saturating_sub(1);
+                step.trouble = Some(report.outcome.describe());
+            }
+            TurnOutcome::TimedOut { .. }
+            | TurnOutcome::Overloaded { .. }
+            | TurnOutcome::AuthRequired { .. }
+            | TurnOutcome::CreditExhausted { .. }
+            | TurnOutcome::ContextExhausted { .. }
+            | TurnOutcome::SessionLost { .. }
+            | TurnOutcome::Refused { .. }
+            | TurnOutcome::BadProtocol { .. }
+            | TurnOutcome::Exited { .. }
+            | TurnOutcome::Signalled { .. }
+            | TurnOutcome::CouldNotStart { .. } => {
+                step.failures += 1;
+                step.trouble = Some(report.outcome.describe());
+            }
+        }
+    }
+
+    fn take_answer(&mut self, id: crate::ApprovalId, answer: &Answer, by: AnsweredBy) {
+        let Some(approval) = self.approvals.remove(&id) else {
+            return;
+        };
+        if by == AnsweredBy::NobodyThere {
+            self.denied_unasked += 1;
+        }
+        match (&approval.question, answer) {
+            (Question::Tool { request, .. }, Answer::AllowForTask) => {
+                self.allowed.push(request.clone());
+            }
+            (Question::RoundsUsedUp { .. }, Answer::Allow | Answer::AllowForTask) => {
+                self.extra_rounds += 1;
+            }
+            (Question::Tool { .. } | Question::Open { .. } | Question::RoundsUsedUp { .. }, _) => {}
+        }
+    }
+
+    /// Opens Code's and Beta's steps again; the person's wish also opens Alpha's.
+    fn begin_round(&mut self, round: u32, why: &RoundReason) {
+        self.round = round;
+        let feedback = match why {
+            RoundReason::Findings { findings } => {
+                self.returns += 1;
+                findings.clone()
+            }
+            RoundReason::Person { text } => {
+                self.returns = 0;
+                self.extra_rounds = 0;
+                self.denied_unasked = 0;
+                vec![text.clone()]
+            }
+        };
+        let by_person = matches!(why, RoundReason::Person { .. });
+        for step in &mut self.steps {
+            let reopened = match step.planned.kind {
+                StepKind::Analysis => false,
+                StepKind::Implementation | StepKind::Validation => true,
+                StepKind::Tests => by_person,
+            };
+            if reopened {
+                step.state = StepState::Waiting;
+                step.failures = 0;
+                step.assignment = None;
+                step.progress = None;
+                step.feedback.clone_from(&feedback);
+            }
+        }
+        self.phase = Phase::Active;
+        self.ended_at = None;
+    }
+
+    fn resume(&mut self) {
+        self.phase = Phase::Active;
+        self.ended_at = None;
+        for step in &mut self.steps {
+            if matches!(step.state, StepState::Failed | StepState::Backoff { .. }) {
+                step.state = StepState::Waiting;
+            }
+            step.failures = 0;
+        }
+    }
+
+    fn abandon_steps(&mut self) {
+        for step in &mut self.steps {
+            if !matches!(step.state, StepState::Done | StepState::Running { .. }) {
+                step.state = StepState::Cancelled;
+            }
+        }
+    }
+
+    fn restore(&mut self) {
+        self.ended_at = None;
+        if let Phase::Cancelled {
+            reviewed: Some(verdict_failed),
+        } = self.phase
+        {
+            self.phase = Phase::Review {
+                verdict_failed,
+                conflicts: Vec::new(),
+                problem: None,
+            };
+            return;
+        }
+        for step in &mut self.steps {
+            if step.state == StepState::Cancelled {
+                step.state = StepState::Waiting;
+            }
+        }
+        self.phase = Phase::Paused {
+            why: super::PauseReason::Person,
+        };
+    }
+
+    fn verdict_failed(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Review {
+                verdict_failed: true,
+                ..
+            } | Phase::Accepting {
+                verdict_failed: true,
+                ..
+            }
+        )
+    }
+
+    fn step_of(&mut self, turn: TurnId) -> Option<&mut Step> {
+        let step = self.turns.get(&turn)?.step;
+        self.step_mut(step)
+    }
+}
+
+impl Step {
+    fn planned(planned: crate::PlannedStep) -> Self {
+        Self {
+            planned,
+            state: StepState::Waiting,
+            attempts: 0,
+            failures: 0,
+            usage: Usage {
+                cost: Some(Usd::ZERO),
+                ..Usage::default()
+            },
+            duration_ms: 0,
+            result: None,
+            structured: false,
+            progress: None,
+            trouble: None,
+            assignment: None,
+            feedback: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What a person can order a task to do, and why it may refuse.
+
+use crate::{Answer, ApprovalId, TaskState, Usd};
+
+/// An order to a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Begin, as soon as there is a free place.
+    Start,
+    /// Take the place. Given by the floor, not by a person.
+    Admit,
+    Pause,
+    /// Go on after a pause or a failure.
+    Resume,
+    Cancel,
+    Answer {
+        approval: ApprovalId,
+        answer: Answer,
+    },
+    /// A follow-up to the same team in the same workspace.
+    RequestChanges {
+        text: String,
+    },
+    SetBudget {
+        budget: Option<Usd>,
+    },
+    /// Apply the change to the person's folder.
+    Accept {
+        although_red: bool,
+    },
+    Discard,
+    /// Bring a discarded or cancelled task back.
+    Restore,
+}
+
+impl Command {
+    /// What the command asks for, to read after "cannot".
+    pub fn describe(&self) -> &'static str {
+        match self {
+            Self::Start | Self::Admit => "be started",
+            Self::Pause => "be paused",
+            Self::Resume => "be resumed",
+            Self::Cancel => "be cancelled",
+            Self::Answer { .. } => "take this answer",
+            Self::RequestChanges { .. } => "take a request for changes",
+            Self::SetBudget { .. } => "take a cost cap",
+            Self::Accept { .. } => "be accepted",
+            Self::Discard => "be discarded",
+            Self::Restore => "be brought back",
+        }
+    }
+}
+
+/// Why an order is not followed. Nothing happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    #[error("a task in state `{state}` cannot {wanted}")]
+    WrongState {
+        state: TaskState,
+        wanted: &'static str,
+    },
+    #[error("nobody asks this any more: the question was answered or withdrawn")]
+    NoSuchQuestion,
+    #[error("this question takes {expected}")]
+    WrongAnswer { expected: &'static str },
+    #[error(
+        "the checks are not green ({standing}); look at the evidence, then accept although red, request changes or discard"
+    )]
+    ChecksRed { standing: &'static str },
+    #[error("there is nothing to accept: the task changed no file")]
+    NothingChanged,
+    #[error("the request for changes is empty: say what should be different")]
+    EmptyRequest,
+    #[error("the cap of {cap} is not above the {spent} that were spent already")]
+    BudgetSpent { cap: Usd, spent: Usd },
+}

@@ -1,0 +1,324 @@
+//! What happened to a task: the facts its log holds, and the news they come from.
+
+use super::TaskSpec;
+use crate::{
+    Answer, AnsweredBy, Approval, ApprovalId, CheckRun, CommandLine, Evidence, FileChange,
+    FileOperation, Message, MessageKind, Plan, Question, Recipient, Role, SessionId, SnapshotId,
+    StepId, StepResult, TreeId, TurnId, TurnReport, Usage, Usd,
+};
+use serde::{Deserialize, Serialize};
+
+/// A recorded fact about a task. Never changed, never taken back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    TaskCreated {
+        spec: Box<TaskSpec>,
+    },
+    /// The person wants it done; it waits for a free place.
+    TaskQueued,
+    /// It got a place.
+    TaskStarted,
+    PlanMade {
+        plan: Plan,
+    },
+    /// The planner could not; the standard pipeline is used instead.
+    PlannerFailed {
+        reason: String,
+    },
+    WorkspacePrepared {
+        workspace: PreparedWorkspace,
+    },
+    SetupRan {
+        evidence: Evidence,
+    },
+    ChecksRan {
+        run: CheckRun,
+        changes: Vec<FileChange>,
+    },
+    StepStarted {
+        step: StepId,
+        turn: TurnId,
+        attempt: u32,
+        round: u32,
+        session: SessionId,
+    },
+    /// The agent's process said its first word in this turn.
+    TurnStreaming {
+        turn: TurnId,
+    },
+    MessagePosted {
+        message: Box<Message>,
+    },
+    ProgressReported {
+        turn: TurnId,
+        note: String,
+    },
+    /// What the agent claims. A claim, not a fact about the work.
+    ResultSubmitted {
+        turn: TurnId,
+        result: Box<StepResult>,
+    },
+    ApprovalRequested {
+        approval: Box<Approval>,
+    },
+    ApprovalAnswered {
+        id: ApprovalId,
+        answer: Answer,
+        by: AnsweredBy,
+    },
+    /// Nobody waits for the answer any more.
+    ApprovalWithdrawn {
+        id: ApprovalId,
+    },
+    TurnEnded {
+        report: TurnReport,
+    },
+    /// The step's work is handed over.
+    StepEnded {
+        step: StepId,
+        structured: bool,
+    },
+    /// The step is tried again after `until`.
+    StepDelayed {
+        step: StepId,
+        until: crate::Timestamp,
+        why: Delay,
+    },
+    /// A lost conversation was replaced by a new one that knows nothing yet.
+    SessionReplaced {
+        role: Role,
+        session: SessionId,
+        why: String,
+    },
+    /// Code has to mend what Beta, the checks or the person found.
+    RoundBegan {
+        round: u32,
+        why: RoundReason,
+    },
+    ReviewReached {
+        verdict_failed: bool,
+    },
+    TaskPaused {
+        why: PauseReason,
+    },
+    TaskResumed,
+    CancelRequested,
+    TaskFailed {
+        failure: Failure,
+    },
+    BudgetChanged {
+        budget: Option<Usd>,
+    },
+    AcceptBegan {
+        although_red: bool,
+    },
+    AcceptPlanned {
+        operations: Vec<FileOperation>,
+    },
+    /// The person's folder changed meanwhile; nothing was applied.
+    AcceptConflicted {
+        conflicts: Vec<String>,
+    },
+    AcceptFailed {
+        reason: String,
+    },
+    Accepted,
+    Discarded,
+    /// The workspace is gone; its last content is kept under this snapshot.
+    WorkspaceDropped {
+        kept: Option<SnapshotId>,
+    },
+    /// The person brought the task back.
+    Restored,
+    /// The workspace is there again.
+    WorkspaceRestored {
+        path: String,
+    },
+}
+
+/// The task's copy of the project, as it was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreparedWorkspace {
+    pub path: String,
+    pub base: SnapshotId,
+    pub tree: TreeId,
+    pub files: u64,
+    /// What is run as checks; empty when the project has none.
+    pub checks: Vec<CommandLine>,
+    /// What is run once to set the copy up.
+    pub setup: Option<CommandLine>,
+    /// Command prefixes that the project lets agents run, beside its checks.
+    pub allowed_commands: Vec<CommandLine>,
+    /// Things worth telling the person, such as what was left out of the copy.
+    pub notes: Vec<String>,
+}
+
+/// Why a step waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Delay {
+    /// It failed in a way that may pass.
+    Retry {
+        failure: u32,
+        of: u32,
+        trouble: String,
+    },
+    /// The account's limit is reached; costs no attempt.
+    Limit { message: String },
+}
+
+/// Why Code has to go at it again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum RoundReason {
+    /// Beta said fail, or the checks are red where they were not before.
+    Findings { findings: Vec<String> },
+    /// The person asked for changes.
+    Person { text: String },
+}
+
+/// Why a task is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    Person,
+    /// The cost cap is reached.
+    Budget,
+}
+
+/// Why a task could not be brought to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// What happened and what to do next.
+    pub message: String,
+}
+
+/// What sort of thing went wrong, as far as a host has to tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The folder cannot be worked on.
+    Project,
+    /// Login, key, account or model service.
+    Provider,
+    /// Something is missing on this machine.
+    Environment,
+    /// An agent kept failing.
+    Agent,
+}
+
+/// News from the engine's hands: what an effect met with. News can be stale but never wrong,
+/// so unlike a command it cannot be rejected.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    WorkspacePrepared(PreparedWorkspace),
+    Planned(Plan),
+    PlannerFailed {
+        reason: String,
+    },
+    SetupRan(Evidence),
+    ChecksRan {
+        run: CheckRun,
+        changes: Vec<FileChange>,
+    },
+    TurnStreaming {
+        turn: TurnId,
+    },
+    Posted {
+        turn: TurnId,
+        to: Recipient,
+        kind: MessageKind,
+        text: String,
+    },
+    Progress {
+        turn: TurnId,
+        note: String,
+    },
+    Result {
+        turn: TurnId,
+        result: Box<StepResult>,
+    },
+    Asked {
+        turn: TurnId,
+        question: Question,
+    },
+    Withdrawn {
+        id: ApprovalId,
+    },
+    TurnEnded(TurnReport),
+    ApplyPlanned {
+        operations: Vec<FileOperation>,
+    },
+    ApplyConflicted {
+        conflicts: Vec<String>,
+    },
+    ApplyFailed {
+        reason: String,
+    },
+    Applied,
+    WorkspaceDropped {
+        kept: Option<SnapshotId>,
+    },
+    WorkspaceRestored {
+        path: String,
+    },
+    /// Something this task cannot do without failed for good.
+    Failed(Failure),
+}
+
+impl Event {
+    /// The variant's name as it is written in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::TaskCreated { .. } => "task_created",
+            Self::TaskQueued => "task_queued",
+            Self::TaskStarted => "task_started",
+            Self::PlanMade { .. } => "plan_made",
+            Self::PlannerFailed { .. } => "planner_failed",
+            Self::WorkspacePrepared { .. } => "workspace_prepared",
+            Self::SetupRan { .. } => "setup_ran",
+            Self::ChecksRan { .. } => "checks_ran",
+            Self::StepStarted { .. } => "step_started",
+            Self::TurnStreaming { .. } => "turn_streaming",
+            Self::MessagePosted { .. } => "message_posted",
+            Self::ProgressReported { .. } => "progress_reported",
+            Self::ResultSubmitted { .. } => "result_submitted",
+            Self::ApprovalRequested { .. } => "approval_requested",
+            Self::ApprovalAnswered { .. } => "approval_answered",
+            Self::ApprovalWithdrawn { .. } => "approval_withdrawn",
+            Self::TurnEnded { .. } => "turn_ended",
+            Self::StepEnded { .. } => "step_ended",
+            Self::StepDelayed { .. } => "step_delayed",
+            Self::SessionReplaced { .. } => "session_replaced",
+            Self::RoundBegan { .. } => "round_began",
+            Self::ReviewReached { .. } => "review_reached",
+            Self::TaskPaused { .. } => "task_paused",
+            Self::TaskResumed => "task_resumed",
+            Self::CancelRequested => "cancel_requested",
+            Self::TaskFailed { .. } => "task_failed",
+            Self::BudgetChanged { .. } => "budget_changed",
+            Self::AcceptBegan { .. } => "accept_began",
+            Self::AcceptPlanned { .. } => "accept_planned",
+            Self::AcceptConflicted { .. } => "accept_conflicted",
+            Self::AcceptFailed { .. } => "accept_failed",
+            Self::Accepted => "accepted",
+            Self::Discarded => "discarded",
+            Self::WorkspaceDropped { .. } => "workspace_dropped",
+            Self::Restored => "restored",
+            Self::WorkspaceRestored { .. } => "workspace_restored",
+        }
+    }
+}
+
+/// Adds up usages; nothing when there are none.
+pub(crate) fn total(usages: impl Iterator<Item = Usage>) -> Usage {
+    usages.fold(
+        Usage {
+            cost: Some(Usd::ZERO),
+            ..Usage::default()
+        },
+        Usage::plus,
+    )
+}

@@ -1,0 +1,383 @@
+//! A task and everything that belongs to it, as one value.
+//!
+//! [`Task::decide`] says what an order means, [`Task::observe`] what news means,
+//! [`Task::apply`] folds a fact in, [`Task::owed`] says what should be under way, and
+//! [`Task::next_wake`] when to look again. All of them are functions of the value alone, so
+//! recovery after a crash is replay and then the same code.
+
+mod apply;
+mod command;
+mod decide;
+mod event;
+mod owed;
+mod prompt;
+mod spec;
+
+pub use command::*;
+use event::total;
+pub use event::*;
+pub use owed::*;
+pub use prompt::Instruction;
+pub use spec::*;
+
+use crate::{
+    Approval, ApprovalId, CheckRun, Evidence, FileChange, FileOperation, Message, MessageId, Plan,
+    PlannedStep, Role, SessionId, SnapshotId, Standing, StepId, StepKind, StepResult, TaskId,
+    Timestamp, ToolRequest, TurnId, Usage, Usd, Verdict,
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+/// How often Beta's findings go back to Code before the person is asked.
+pub const MAX_ROUNDS: u32 = 3;
+
+/// What the person wants, and how far it got.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    pub id: TaskId,
+    pub spec: Arc<TaskSpec>,
+    pub phase: Phase,
+    pub plan: Option<Arc<Plan>>,
+    pub steps: Vec<Step>,
+    /// Turns that have not ended.
+    pub turns: BTreeMap<TurnId, Turn>,
+    pub sessions: BTreeMap<Role, SessionRecord>,
+    pub workspace: Workspace,
+    /// How the set-up command ended, once it ran.
+    pub setup: Option<Arc<Evidence>>,
+    /// The checks on the untouched copy.
+    pub baseline: Option<Arc<CheckRun>>,
+    /// The latest checks after the work.
+    pub evidence: Option<Arc<CheckRun>>,
+    /// What differs between the copy as it was made and as it was last checked.
+    pub changes: Arc<Vec<FileChange>>,
+    pub messages: Vec<Arc<Message>>,
+    /// Questions that wait for an answer.
+    pub approvals: BTreeMap<ApprovalId, Arc<Approval>>,
+    /// Requests the person allowed for the whole task.
+    pub allowed: Vec<ToolRequest>,
+    /// Counts passes through Code; 1 is the first.
+    pub round: u32,
+    /// How often findings went back to Code since the person last spoke.
+    pub returns: u32,
+    /// How many rounds were allowed beyond [`MAX_ROUNDS`].
+    pub extra_rounds: u32,
+    pub budget: Option<Usd>,
+    /// Questions that were denied because nobody was there to answer.
+    pub denied_unasked: u32,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub updated_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+    turn_count: u32,
+    message_count: u32,
+    approval_count: u32,
+}
+
+/// Where the task is on its way.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    /// Written down, not started.
+    Backlog,
+    /// Started; waits for a free place.
+    Queued,
+    /// The team is on it.
+    Active,
+    Paused {
+        why: PauseReason,
+    },
+    /// The work is there, with evidence or the stated absence of checks.
+    Review {
+        verdict_failed: bool,
+        conflicts: Vec<String>,
+        problem: Option<String>,
+    },
+    /// Being applied to the person's folder. `operations` is the journal.
+    Accepting {
+        verdict_failed: bool,
+        operations: Option<Arc<Vec<FileOperation>>>,
+    },
+    Done,
+    Failed {
+        failure: Failure,
+    },
+    /// Cancelled or discarded. `reviewed` tells whether it had reached review.
+    Cancelled {
+        reviewed: Option<bool>,
+    },
+}
+
+/// The state everybody sees, spelled the same in JSON, on the command line and on the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    Backlog,
+    Planning,
+    Working,
+    NeedsYou,
+    Review,
+    Done,
+    Paused,
+    Failed,
+    Cancelled,
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Backlog => "backlog",
+            Self::Planning => "planning",
+            Self::Working => "working",
+            Self::NeedsYou => "needs_you",
+            Self::Review => "review",
+            Self::Done => "done",
+            Self::Paused => "paused",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        })
+    }
+}
+
+/// A planned step and how it went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    pub planned: PlannedStep,
+    pub state: StepState,
+    /// Turns that were spent on it; those that a limit or we ourselves cut short do not count.
+    pub attempts: u32,
+    /// Failures in a row in the current round.
+    pub failures: u32,
+    pub usage: Usage,
+    pub duration_ms: u64,
+    /// What the agent claims, from its latest finished turn.
+    pub result: Option<Arc<StepResult>>,
+    /// `false` when the agent only wrote text.
+    pub structured: bool,
+    pub progress: Option<String>,
+    /// How its latest turn ended, when it did not finish.
+    pub trouble: Option<String>,
+    /// The assignment its current round answers.
+    pub assignment: Option<MessageId>,
+    /// What has to be mended in this round.
+    pub feedback: Vec<String>,
+}
+
+/// Where a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepState {
+    /// Waits for its dependencies, its checks or its seat.
+    Waiting,
+    Running {
+        turn: TurnId,
+    },
+    /// Tried again after `until`.
+    Backoff {
+        until: Timestamp,
+    },
+    /// The account's limit is reached until then.
+    Parked {
+        until: Timestamp,
+    },
+    Done,
+    Failed,
+    Cancelled,
+}
+
+/// A turn that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    pub id: TurnId,
+    pub step: StepId,
+    pub role: Role,
+    pub attempt: u32,
+    pub session: SessionId,
+    pub started_at: Timestamp,
+    /// The agent has said something.
+    pub streaming: bool,
+}
+
+/// A conversation as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    pub id: SessionId,
+    /// Counts replacements of a lost conversation.
+    pub generation: u32,
+    /// The agent has answered in it, so it can be resumed.
+    pub begun: bool,
+}
+
+/// The task's copy of the project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Workspace {
+    NotMade,
+    Ready(Arc<PreparedWorkspace>),
+    /// Cleaned up; the last content is kept.
+    Dropped {
+        was: Arc<PreparedWorkspace>,
+        kept: Option<SnapshotId>,
+    },
+}
+
+impl Workspace {
+    /// What is known of the copy, whether it is there or not.
+    pub fn prepared(&self) -> Option<&Arc<PreparedWorkspace>> {
+        match self {
+            Self::NotMade => None,
+            Self::Ready(prepared) | Self::Dropped { was: prepared, .. } => Some(prepared),
+        }
+    }
+}
+
+impl Task {
+    /// A task as its first event makes it.
+    pub fn new(id: TaskId, spec: TaskSpec, now: Timestamp) -> Self {
+        let sessions = Role::AGENTS.map(|role| {
+            let record = SessionRecord {
+                id: id.session(role, 0),
+                generation: 0,
+                begun: false,
+            };
+            (role, record)
+        });
+        Self {
+            id,
+            budget: spec.budget,
+            spec: Arc::new(spec),
+            phase: Phase::Backlog,
+            plan: None,
+            steps: Vec::new(),
+            turns: BTreeMap::new(),
+            sessions: sessions.into_iter().collect(),
+            workspace: Workspace::NotMade,
+            setup: None,
+            baseline: None,
+            evidence: None,
+            changes: Arc::default(),
+            messages: Vec::new(),
+            approvals: BTreeMap::new(),
+            allowed: Vec::new(),
+            round: 1,
+            returns: 0,
+            extra_rounds: 0,
+            denied_unasked: 0,
+            created_at: now,
+            started_at: None,
+            updated_at: now,
+            ended_at: None,
+            turn_count: 0,
+            message_count: 0,
+            approval_count: 0,
+        }
+    }
+
+    /// Rebuilds a task from its log; `None` when the log does not begin with its creation.
+    pub fn replay(
+        id: TaskId,
+        events: impl IntoIterator<Item = (Event, Timestamp)>,
+    ) -> Option<Self> {
+        let mut events = events.into_iter();
+        let mut task = match events.next()? {
+            (Event::TaskCreated { spec }, at) => Self::new(id, *spec, at),
+            _ => return None,
+        };
+        for (event, at) in events {
+            task.apply(&event, at);
+        }
+        Some(task)
+    }
+
+    /// The state everybody sees. "Stopped" words are not used before it is true: while turns
+    /// of a paused or cancelled task still run, it is `working`.
+    pub fn state(&self) -> TaskState {
+        match &self.phase {
+            Phase::Backlog | Phase::Queued => TaskState::Backlog,
+            Phase::Active if !self.approvals.is_empty() => TaskState::NeedsYou,
+            Phase::Active if self.plan.is_none() => TaskState::Planning,
+            Phase::Active if self.workspace == Workspace::NotMade => TaskState::Planning,
+            Phase::Active => TaskState::Working,
+            Phase::Paused { .. } | Phase::Cancelled { .. } | Phase::Failed { .. }
+                if !self.turns.is_empty() =>
+            {
+                TaskState::Working
+            }
+            Phase::Paused { .. } => TaskState::Paused,
+            Phase::Review { .. } | Phase::Accepting { .. } => TaskState::Review,
+            Phase::Done => TaskState::Done,
+            Phase::Failed { .. } => TaskState::Failed,
+            Phase::Cancelled { .. } => TaskState::Cancelled,
+        }
+    }
+
+    /// Nothing more will happen to it unless somebody speaks.
+    pub fn is_at_rest(&self) -> bool {
+        match &self.phase {
+            Phase::Backlog | Phase::Done | Phase::Review { .. } => true,
+            Phase::Paused { .. } | Phase::Failed { .. } | Phase::Cancelled { .. } => {
+                self.turns.is_empty()
+            }
+            Phase::Queued | Phase::Active | Phase::Accepting { .. } => false,
+        }
+    }
+
+    /// Does it hold one of the floor's places?
+    pub fn holds_place(&self) -> bool {
+        matches!(self.phase, Phase::Active) || !self.turns.is_empty()
+    }
+
+    /// Tokens and money of all its turns.
+    pub fn usage(&self) -> Usage {
+        total(self.steps.iter().map(|step| step.usage))
+    }
+
+    /// What the latest checks prove; `None` before any were taken after the work.
+    pub fn standing(&self) -> Option<Standing> {
+        let after = self.evidence.as_deref()?;
+        Some(Standing::of(self.baseline.as_deref(), after))
+    }
+
+    /// Beta's latest judgement.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.steps
+            .iter()
+            .filter(|step| step.planned.kind == StepKind::Validation)
+            .filter(|step| step.state == StepState::Done)
+            .find_map(|step| step.result.as_deref()?.verdict)
+    }
+
+    /// The step by its number.
+    pub fn step(&self, id: StepId) -> Option<&Step> {
+        self.steps.iter().find(|step| step.planned.id == id)
+    }
+
+    /// The agents could not do their work because nobody was there to answer a question.
+    pub fn stuck_unasked(&self) -> bool {
+        self.denied_unasked > 0
+            && (self.changes.is_empty()
+                || matches!(
+                    self.phase,
+                    Phase::Review {
+                        verdict_failed: true,
+                        ..
+                    }
+                ))
+    }
+
+    fn step_mut(&mut self, id: StepId) -> Option<&mut Step> {
+        self.steps.iter_mut().find(|step| step.planned.id == id)
+    }
+
+    /// What was spent, as far as prices are known.
+    fn spent(&self) -> Usd {
+        self.steps.iter().filter_map(|step| step.usage.cost).sum()
+    }
+
+    /// The cap is reached.
+    fn is_broke(&self) -> bool {
+        self.budget.is_some_and(|cap| self.spent() >= cap)
+    }
+
+    /// What may still be spent, where there is a cap.
+    pub fn budget_left(&self) -> Option<Usd> {
+        self.budget.map(|cap| cap.minus(self.spent()))
+    }
+}

@@ -1,0 +1,156 @@
+//! What should be under way in a state. The engine compares this with what is.
+
+use super::{Phase, StepState, Task, Workspace};
+use crate::{CheckTime, FileOperation, Role, SessionId, SnapshotId, StepKind, Timestamp, TurnId};
+use std::sync::Arc;
+
+/// Something the engine has to have under way. Two effects are the same piece of work when
+/// they are equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Copy the project and find its checks.
+    PrepareWorkspace,
+    /// Ask the planner.
+    MakePlan,
+    /// Keep a process ready for this session, so that its next turn starts at once.
+    WarmSession {
+        role: Role,
+        session: SessionId,
+        resume: bool,
+    },
+    /// Run the set-up command in the copy.
+    RunSetup,
+    /// Run the project's checks in the copy.
+    RunChecks { time: CheckTime },
+    /// Have the agent take this turn.
+    RunTurn { turn: TurnId },
+    /// Compare the person's folder with what the change expects, and write the journal.
+    PlanApply,
+    /// Carry the journal out.
+    Apply { operations: Arc<Vec<FileOperation>> },
+    /// Keep the workspace's content and remove the workspace.
+    DropWorkspace,
+    /// Make the workspace anew from what was kept.
+    RestoreWorkspace { from: SnapshotId },
+}
+
+impl Task {
+    /// What should be under way now. A running turn that is not owed has to be stopped.
+    pub fn owed(&self) -> Vec<Effect> {
+        match &self.phase {
+            Phase::Backlog | Phase::Queued | Phase::Paused { .. } | Phase::Failed { .. } => {
+                Vec::new()
+            }
+            Phase::Active => self.owed_while_active(),
+            Phase::Review { .. } => self.owed_workspace(),
+            Phase::Accepting {
+                operations: None, ..
+            } => vec![Effect::PlanApply],
+            Phase::Accepting {
+                operations: Some(operations),
+                ..
+            } => {
+                vec![Effect::Apply {
+                    operations: Arc::clone(operations),
+                }]
+            }
+            Phase::Done | Phase::Cancelled { .. } => match self.workspace {
+                Workspace::Ready(_) if self.turns.is_empty() => vec![Effect::DropWorkspace],
+                Workspace::Ready(_) | Workspace::NotMade | Workspace::Dropped { .. } => Vec::new(),
+            },
+        }
+    }
+
+    fn owed_while_active(&self) -> Vec<Effect> {
+        let mut owed = self.owed_workspace();
+        if self.workspace == Workspace::NotMade {
+            owed.push(Effect::PrepareWorkspace);
+        }
+        if self.plan.is_none() {
+            owed.push(Effect::MakePlan);
+        }
+        owed.extend(self.owed_checks());
+        owed.extend(
+            self.turns
+                .keys()
+                .map(|turn| Effect::RunTurn { turn: *turn }),
+        );
+        if matches!(self.workspace, Workspace::Ready(_)) {
+            owed.extend(self.owed_sessions());
+        }
+        owed
+    }
+
+    fn owed_workspace(&self) -> Vec<Effect> {
+        match &self.workspace {
+            Workspace::Dropped {
+                kept: Some(from), ..
+            } => {
+                vec![Effect::RestoreWorkspace { from: from.clone() }]
+            }
+            Workspace::Dropped { kept: None, was } => {
+                vec![Effect::RestoreWorkspace {
+                    from: was.base.clone(),
+                }]
+            }
+            Workspace::Ready(_) | Workspace::NotMade => Vec::new(),
+        }
+    }
+
+    fn owed_checks(&self) -> Option<Effect> {
+        let Workspace::Ready(prepared) = &self.workspace else {
+            return None;
+        };
+        if prepared.setup.is_some() && self.setup.is_none() {
+            return Some(Effect::RunSetup);
+        }
+        if self.baseline.is_none() {
+            return Some(Effect::RunChecks {
+                time: CheckTime::Baseline,
+            });
+        }
+        let work_done = !self.steps.is_empty()
+            && self
+                .steps
+                .iter()
+                .filter(|step| step.planned.kind != StepKind::Validation)
+                .all(|step| step.state == StepState::Done);
+        let time = CheckTime::After { round: self.round };
+        (work_done && !self.has_evidence()).then_some(Effect::RunChecks { time })
+    }
+
+    /// The sessions of seats that still have something to do.
+    fn owed_sessions(&self) -> Vec<Effect> {
+        let busy = |role: &Role| {
+            self.steps
+                .iter()
+                .any(|step| step.planned.role == *role && step.state != StepState::Done)
+        };
+        let sessions = self.sessions.iter().filter(|(role, _)| busy(role));
+        sessions
+            .map(|(role, session)| Effect::WarmSession {
+                role: *role,
+                session: session.id,
+                resume: session.begun,
+            })
+            .collect()
+    }
+
+    /// When to look again although nothing happened: the earliest end of a wait.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        if self.phase != Phase::Active {
+            return None;
+        }
+        self.steps
+            .iter()
+            .filter_map(|step| match step.state {
+                StepState::Backoff { until } | StepState::Parked { until } => Some(until),
+                StepState::Waiting
+                | StepState::Running { .. }
+                | StepState::Done
+                | StepState::Failed
+                | StepState::Cancelled => None,
+            })
+            .min()
+    }
+}

@@ -1,0 +1,117 @@
+//! What a task was asked to be.
+
+use crate::{Permissions, Priority, ProjectId, Usd};
+use serde::{Deserialize, Serialize};
+
+/// Who carries the task out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Team {
+    /// Claude Code agents.
+    Claude,
+    /// A recorded run on the bundled sample. Practice, no AI.
+    Practice,
+}
+
+/// Who makes the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlannerKind {
+    /// The built-in pipeline.
+    Standard,
+    /// An OpenAI-compatible model.
+    Openai,
+}
+
+/// What the person wants, where, and within which bounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Counts the tasks of this data folder; people call the task `T-<number>`.
+    pub number: u32,
+    pub project: ProjectId,
+    pub project_name: String,
+    /// The person's folder, absolute.
+    pub folder: String,
+    pub title: String,
+    /// The wish, whole, in the person's words.
+    pub text: String,
+    pub team: Team,
+    pub planner: PlannerKind,
+    pub permissions: Permissions,
+    pub priority: Priority,
+    /// The task pauses when it has cost this much.
+    pub budget: Option<Usd>,
+    /// Somebody can answer questions. When not, what would be asked is denied and reported.
+    pub attended: bool,
+}
+
+/// Why a task cannot be made from what was given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadSpec {
+    #[error("the task is empty: say what you want done")]
+    Empty,
+    #[error(
+        "the task text has {bytes} bytes, at most {} fit: put long material into a file of the project and name it",
+        TaskSpec::TEXT_LIMIT
+    )]
+    TooLong { bytes: usize },
+    #[error(
+        "the title has {letters} characters, at most {} fit",
+        TaskSpec::TITLE_LIMIT
+    )]
+    TitleTooLong { letters: usize },
+    #[error("the task text contains a NUL character: remove it")]
+    Nul,
+    #[error("the cost cap has to be more than zero")]
+    NoBudget,
+}
+
+impl TaskSpec {
+    /// Longest task text, in bytes.
+    pub const TEXT_LIMIT: usize = 256 * 1024;
+    /// Longest title, in characters.
+    pub const TITLE_LIMIT: usize = 200;
+    /// Longest title taken from the text, in characters.
+    const OWN_TITLE: usize = 80;
+
+    /// Checks what a person typed.
+    pub fn check(&self) -> Result<(), BadSpec> {
+        if self.text.trim().is_empty() {
+            return Err(BadSpec::Empty);
+        }
+        if self.text.len() > Self::TEXT_LIMIT {
+            return Err(BadSpec::TooLong {
+                bytes: self.text.len(),
+            });
+        }
+        let letters = self.title.chars().count();
+        if letters > Self::TITLE_LIMIT {
+            return Err(BadSpec::TitleTooLong { letters });
+        }
+        if self.text.contains('\0') || self.title.contains('\0') {
+            return Err(BadSpec::Nul);
+        }
+        if self.budget == Some(Usd::ZERO) {
+            return Err(BadSpec::NoBudget);
+        }
+        Ok(())
+    }
+
+    /// A title for a task that was given none: the first line of its text, cut at a word.
+    pub fn title_from(text: &str) -> String {
+        let line = text.trim().lines().next().unwrap_or_default().trim();
+        if line.chars().count() <= Self::OWN_TITLE {
+            return line.to_owned();
+        }
+        let cut: String = line.chars().take(Self::OWN_TITLE).collect();
+        let whole = cut
+            .rsplit_once(' ')
+            .map_or(cut.as_str(), |(words, _)| words);
+        format!("{whole}…")
+    }
+
+    /// `T-14`.
+    pub fn name(&self) -> String {
+        format!("T-{}", self.number)
+    }
+}

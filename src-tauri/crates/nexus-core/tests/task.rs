@@ -1,0 +1,589 @@
+//! Tasks from situation to outcome: a script of orders and news goes in, the recorded facts
+//! and the state come out. The cases know nothing of the core's types.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a script that does not fit is a failing test"
+)]
+
+use nexus_core::*;
+use uuid::Uuid;
+
+/// A task at a desk: the script's words become orders and news.
+struct Desk {
+    task: Task,
+    log: Vec<(Event, Timestamp)>,
+    now: Timestamp,
+    said: String,
+}
+
+impl Desk {
+    fn new(options: &str) -> Self {
+        let id = TaskId::new(Uuid::from_u128(1));
+        let now = Timestamp::from_millis(1_748_198_730_000);
+        let spec = TaskSpec {
+            number: 1,
+            project: ProjectId::new(Uuid::from_u128(2)),
+            project_name: "demo".into(),
+            folder: "/home/me/demo".into(),
+            title: "Fix the sum".into(),
+            text: "The sum is wrong".into(),
+            team: Team::Claude,
+            planner: PlannerKind::Standard,
+            permissions: Permissions::Workspace,
+            priority: Priority::Normal,
+            budget: options
+                .contains("budget")
+                .then(|| Usd::from_dollars(1.0).unwrap()),
+            attended: !options.contains("unattended"),
+        };
+        let created = Event::TaskCreated {
+            spec: Box::new(spec.clone()),
+        };
+        Self {
+            task: Task::new(id, spec, now),
+            log: vec![(created, now)],
+            now,
+            said: String::new(),
+        }
+    }
+
+    fn record(&mut self, events: Vec<Event>) {
+        for event in events {
+            self.task.apply(&event, self.now);
+            self.said.push_str(&format!("  {}\n", describe(&event)));
+            self.log.push((event, self.now));
+        }
+    }
+
+    fn order(&mut self, command: Command) {
+        match self.task.decide(&command, self.now) {
+            Ok(events) => self.record(events),
+            Err(rejection) => self.said.push_str(&format!("  refused: {rejection}\n")),
+        }
+    }
+
+    fn news(&mut self, report: Report) {
+        let events = self.task.observe(&report, self.now);
+        self.record(events);
+    }
+
+    /// The one turn that runs.
+    fn turn(&self) -> TurnId {
+        *self.task.turns.keys().next().expect("a turn runs")
+    }
+
+    fn ends(&mut self, outcome: TurnOutcome) {
+        let usage = Usage {
+            input_tokens: 100,
+            cost: Usd::from_dollars(0.4),
+            ..Usage::default()
+        };
+        let turn = self.turn();
+        self.news(Report::TurnEnded(TurnReport {
+            turn,
+            outcome,
+            usage,
+            duration_ms: 1500,
+        }));
+    }
+
+    fn checks(&mut self, time: CheckTime, code: Option<i32>) {
+        let tree = TreeId::parse(&"a".repeat(40)).unwrap();
+        let evidence = code.map(|code| Evidence {
+            command: CommandLine::parse("make test").unwrap(),
+            end: CommandEnd::Exited { code },
+            output_sha256: "0".repeat(64),
+            output_tail: "1 failed".into(),
+            tree: tree.clone(),
+            started_at: self.now,
+            duration_ms: 7,
+        });
+        let change = FileChange {
+            path: ProjectPath::parse("sum.py").unwrap(),
+            change: ChangeKind::Modified,
+            lines: Some(LineCount {
+                added: 1,
+                removed: 1,
+            }),
+        };
+        let changes = match time {
+            CheckTime::Baseline => vec![],
+            CheckTime::After { .. } => vec![change],
+        };
+        let run = CheckRun {
+            time,
+            tree,
+            evidence: evidence.into_iter().collect(),
+        };
+        self.news(Report::ChecksRan { run, changes });
+    }
+
+    fn result(&mut self, verdict: Option<Verdict>) {
+        let turn = self.turn();
+        let finding = Finding {
+            problem: "off by one".into(),
+            location: Some("sum.py:3".into()),
+            severity: Severity::High,
+            suggestion: None,
+        };
+        let findings = match verdict {
+            Some(Verdict::Fail) => vec![finding],
+            Some(Verdict::Pass) | None => vec![],
+        };
+        let result = StepResult {
+            summary: "looked".into(),
+            verdict,
+            findings,
+            ..StepResult::default()
+        };
+        self.news(Report::Result {
+            turn,
+            result: Box::new(result),
+        });
+    }
+
+    fn word(&mut self, word: &str) {
+        let done = |text: &str| TurnOutcome::Completed {
+            text: text.into(),
+            denials: vec![],
+        };
+        match word {
+            "start" => self.order(Command::Start),
+            "admit" => self.order(Command::Admit),
+            "pause" => self.order(Command::Pause),
+            "resume" => self.order(Command::Resume),
+            "cancel" => self.order(Command::Cancel),
+            "accept" => self.order(Command::Accept {
+                although_red: false,
+            }),
+            "accept-red" => self.order(Command::Accept { although_red: true }),
+            "discard" => self.order(Command::Discard),
+            "restore" => self.order(Command::Restore),
+            "follow-up" => self.order(Command::RequestChanges {
+                text: "also round".into(),
+            }),
+            "raise" => self.order(Command::SetBudget {
+                budget: Usd::from_dollars(9.0),
+            }),
+            "prepared" => self.news(Report::WorkspacePrepared(PreparedWorkspace {
+                path: "/data/w".into(),
+                base: SnapshotId::parse(&"b".repeat(40)).unwrap(),
+                tree: TreeId::parse(&"c".repeat(40)).unwrap(),
+                files: 3,
+                checks: vec![CommandLine::parse("make test").unwrap()],
+                setup: None,
+                allowed_commands: vec![],
+                notes: vec![],
+            })),
+            "before-green" => self.checks(CheckTime::Baseline, Some(0)),
+            "before-red" => self.checks(CheckTime::Baseline, Some(1)),
+            "before-none" => self.checks(CheckTime::Baseline, None),
+            "green" => self.checks(
+                CheckTime::After {
+                    round: self.task.round,
+                },
+                Some(0),
+            ),
+            "red" => self.checks(
+                CheckTime::After {
+                    round: self.task.round,
+                },
+                Some(1),
+            ),
+            "none" => self.checks(
+                CheckTime::After {
+                    round: self.task.round,
+                },
+                None,
+            ),
+            "says" => self.ends(done("all done")),
+            "result" => self.result(None),
+            "pass" => self.result(Some(Verdict::Pass)),
+            "fail" => self.result(Some(Verdict::Fail)),
+            "crash" => self.ends(TurnOutcome::Exited {
+                code: 1,
+                stderr: "boom".into(),
+            }),
+            "interrupted" => self.ends(TurnOutcome::Interrupted),
+            "lost" => self.ends(TurnOutcome::SessionLost {
+                message: "unknown id".into(),
+            }),
+            "auth" => self.ends(TurnOutcome::AuthRequired {
+                message: "401".into(),
+            }),
+            "limit" => self.ends(TurnOutcome::RateLimited {
+                until: Some(self.now.after(std::time::Duration::from_secs(3600))),
+                message: "limit".into(),
+            }),
+            "asks" => self.news(Report::Asked {
+                turn: self.turn(),
+                question: Question::Tool {
+                    request: ToolRequest {
+                        tool: "Bash".into(),
+                        input: serde_json::json!({"command": "curl example.org"}),
+                    },
+                    why: "not a check".into(),
+                },
+            }),
+            "yes" | "yes-for-task" | "no" => {
+                let approval = *self
+                    .task
+                    .approvals
+                    .keys()
+                    .next()
+                    .expect("a question is open");
+                let answer = match word {
+                    "yes" => Answer::Allow,
+                    "yes-for-task" => Answer::AllowForTask,
+                    _ => Answer::Deny {
+                        reason: "no".into(),
+                    },
+                };
+                self.order(Command::Answer { approval, answer });
+            }
+            "planned" => self.news(Report::ApplyPlanned { operations: vec![] }),
+            "conflict" => self.news(Report::ApplyConflicted {
+                conflicts: vec!["sum.py".into()],
+            }),
+            "applied" => self.news(Report::Applied),
+            "dropped" => self.news(Report::WorkspaceDropped { kept: None }),
+            "wait" => {
+                self.now = self.task.next_wake().expect("something waits");
+                let events = self.task.tick(self.now);
+                self.record(events);
+            }
+            other => panic!("the script has no word `{other}`"),
+        }
+    }
+}
+
+fn describe(event: &Event) -> String {
+    let more = match event {
+        Event::StepStarted {
+            step,
+            turn,
+            attempt,
+            round,
+            ..
+        } => {
+            format!(" step {step} turn {turn} attempt {attempt} round {round}")
+        }
+        Event::MessagePosted { message } => match message.as_ref() {
+            Message::Assignment(m) => format!(" assignment → {}", m.to.agent_id),
+            Message::Response(m) => {
+                format!(
+                    " response ← {} structured {}",
+                    m.from.agent_id, m.structured
+                )
+            }
+            Message::Note(_) => " note".into(),
+        },
+        Event::TurnEnded { report } => format!(" {}", report.outcome.name()),
+        Event::ApprovalAnswered { answer, by, .. } => format!(" {answer:?} by {by:?}"),
+        Event::ReviewReached { verdict_failed } => format!(" failed {verdict_failed}"),
+        Event::TaskFailed { failure } => format!(" {:?}", failure.kind),
+        Event::TaskPaused { why } => format!(" {why:?}"),
+        Event::RoundBegan { round, .. } => format!(" {round}"),
+        _ => String::new(),
+    };
+    format!("{}{more}", event.kind())
+}
+
+/// Runs a script; shows what its last word led to, and where the task is after it.
+fn after(options: &str, script: &str) -> String {
+    let mut desk = Desk::new(options);
+    for word in script.split_whitespace() {
+        desk.said.clear();
+        desk.word(word);
+    }
+    let again = Task::replay(desk.task.id, desk.log.clone()).expect("the log has a beginning");
+    assert_eq!(again, desk.task, "replaying the log gives the same task");
+    format!("{}{}", desk.said, desk.task.state())
+}
+
+/// Up to the moment when Code is at work.
+const TO_CODE: &str = "start admit prepared before-green says";
+/// Up to the moment when Beta is at work with green checks.
+const TO_BETA: &str = "start admit prepared before-green says says says green";
+
+#[test]
+fn a_task_waits_for_a_place_and_then_begins_with_aria() {
+    assert_eq!(after("", "start"), "  task_queued\nbacklog");
+    assert_eq!(
+        after("", "start admit"),
+        "  task_started\n  plan_made\nplanning"
+    );
+    assert_eq!(
+        after("", "start admit prepared"),
+        "  workspace_prepared\n  message_posted assignment → aria_coordinator\n  step_started step 1 turn 1 attempt 1 round 1\nworking"
+    );
+}
+
+#[test]
+fn code_waits_for_the_baseline() {
+    assert_eq!(
+        after("", "start admit prepared says"),
+        "  result_submitted\n  message_posted response ← aria_coordinator structured false\n  turn_ended completed\n  step_ended\nworking"
+    );
+    assert!(
+        after("", "start admit prepared says before-green")
+            .contains("step_started step 2 turn 2 attempt 1 round 1")
+    );
+}
+
+#[test]
+fn beta_waits_for_the_evidence_of_the_round() {
+    assert!(!after("", "start admit prepared before-green says says says").contains("step 4"));
+    assert!(after("", TO_BETA).contains("step_started step 4 turn 4 attempt 1 round 1"));
+}
+
+#[test]
+fn a_passed_task_is_reviewed_and_only_accept_makes_it_done() {
+    assert_eq!(
+        after("", &format!("{TO_BETA} pass says")),
+        "  message_posted response ← beta_test_validator structured true\n  turn_ended completed\n  step_ended\n  review_reached failed false\nreview"
+    );
+    assert_eq!(
+        after("", &format!("{TO_BETA} pass says accept")),
+        "  accept_began\nreview"
+    );
+    assert_eq!(
+        after("", &format!("{TO_BETA} pass says accept planned applied")),
+        "  accepted\ndone"
+    );
+}
+
+#[test]
+fn a_conflict_stops_the_accept_and_loses_nothing() {
+    let script = format!("{TO_BETA} pass says accept conflict");
+    assert_eq!(after("", &script), "  accept_conflicted\nreview");
+    assert_eq!(
+        after("", &format!("{script} accept")),
+        "  accept_began\nreview"
+    );
+    assert_eq!(
+        after("", &format!("{script} applied")),
+        "review",
+        "stale news means nothing"
+    );
+}
+
+#[test]
+fn betas_fail_goes_back_to_code_three_times_and_then_the_person_is_asked() {
+    let mut script = TO_BETA.to_owned();
+    for round in 2..=4 {
+        script.push_str(" fail says");
+        assert!(
+            after("", &script).contains(&format!("round_began {round}")),
+            "{round}"
+        );
+        assert!(
+            after("", &script).contains("step_started step 2"),
+            "Code goes first"
+        );
+        script.push_str(" says green");
+        assert!(
+            after("", &script).contains("step_started step 4"),
+            "then Beta, not Alpha"
+        );
+    }
+    script.push_str(" fail says");
+    let asked = after("", &script);
+    assert!(
+        asked.ends_with("  approval_requested\nneeds_you"),
+        "{asked}"
+    );
+    assert!(after("", &format!("{script} yes")).contains("round_began 5"));
+    assert!(after("", &format!("{script} no")).ends_with("review_reached failed true\nreview"));
+    let alone = after("unattended", &script);
+    assert!(
+        alone.ends_with("review_reached failed true\nreview"),
+        "{alone}"
+    );
+}
+
+#[test]
+fn checks_that_we_broke_go_back_to_code_whatever_beta_says() {
+    let script = "start admit prepared before-green says says says red pass says";
+    assert!(after("", script).contains("round_began 2"));
+}
+
+#[test]
+fn checks_that_were_red_before_are_betas_to_judge() {
+    let script = "start admit prepared before-red says says says red pass says";
+    assert!(after("", script).ends_with("review"));
+    assert!(after("", &format!("{script} accept")).contains("refused: the checks are not green"));
+    assert_eq!(
+        after("", &format!("{script} accept-red")),
+        "  accept_began\nreview"
+    );
+}
+
+#[test]
+fn a_task_without_checks_says_so_and_may_be_accepted() {
+    let script = "start admit prepared before-none says says says none pass says accept";
+    assert_eq!(after("", script), "  accept_began\nreview");
+}
+
+#[test]
+fn a_question_makes_the_task_need_you_until_it_is_answered() {
+    let script = format!("{TO_CODE} asks");
+    assert_eq!(after("", &script), "  approval_requested\nneeds_you");
+    assert_eq!(
+        after("", &format!("{script} yes")),
+        "  approval_answered Allow by Person\nworking"
+    );
+    assert_eq!(
+        after("", &format!("{script} says")).lines().next(),
+        Some("  approval_withdrawn")
+    );
+}
+
+#[test]
+fn the_same_request_is_asked_once_when_it_was_allowed_for_the_task() {
+    assert_eq!(
+        after("", &format!("{TO_CODE} asks yes-for-task asks")),
+        "  approval_requested\n  approval_answered Allow by EarlierAnswer\nworking"
+    );
+}
+
+#[test]
+fn an_unattended_task_denies_what_it_cannot_ask() {
+    assert_eq!(
+        after("unattended", &format!("{TO_CODE} asks")),
+        "  approval_requested\n  approval_answered Deny { reason: \"nobody is there to be asked: this task runs unattended\" } by NobodyThere\nworking"
+    );
+}
+
+#[test]
+fn a_crash_is_tried_again_after_a_wait_and_not_for_ever() {
+    let mut script = TO_CODE.to_owned();
+    script.push_str(" crash");
+    assert_eq!(
+        after("", &script),
+        "  turn_ended exited\n  step_delayed\nworking"
+    );
+    for attempt in 2..=4 {
+        script.push_str(" wait");
+        assert!(
+            after("", &script).contains(&format!("attempt {attempt} ")),
+            "{attempt}"
+        );
+        script.push_str(" crash");
+    }
+    assert_eq!(
+        after("", &script),
+        "  turn_ended exited\n  task_failed Agent\nfailed"
+    );
+    assert!(after("", &format!("{script} resume")).contains("step_started step 2"));
+}
+
+#[test]
+fn a_limit_parks_the_step_and_costs_no_attempt() {
+    let script = format!("{TO_CODE} limit");
+    assert_eq!(
+        after("", &script),
+        "  turn_ended rate_limited\n  step_delayed\nworking"
+    );
+    assert!(after("", &format!("{script} wait")).contains("attempt 1 "));
+}
+
+#[test]
+fn a_missing_login_stops_the_task_at_once() {
+    assert_eq!(
+        after("", &format!("{TO_CODE} auth")),
+        "  turn_ended auth_required\n  task_failed Provider\nfailed"
+    );
+}
+
+#[test]
+fn a_lost_session_is_replaced_and_the_step_taken_again() {
+    let script = format!("{TO_CODE} lost");
+    assert_eq!(
+        after("", &script),
+        "  turn_ended session_lost\n  session_replaced\n  step_delayed\nworking"
+    );
+}
+
+#[test]
+fn pausing_says_paused_only_when_the_turn_has_stopped() {
+    let script = format!("{TO_CODE} pause");
+    assert_eq!(after("", &script), "  task_paused Person\nworking");
+    assert!(after("", &format!("{script} resume")).contains("refused"));
+    assert_eq!(
+        after("", &format!("{script} interrupted")),
+        "  turn_ended interrupted\npaused"
+    );
+    assert!(after("", &format!("{script} interrupted resume")).contains("attempt 1 "));
+}
+
+#[test]
+fn a_turn_that_ends_by_itself_while_stopping_still_counts() {
+    let script = format!("{TO_CODE} pause says resume");
+    assert!(after("", &script).contains("step_started step 3"));
+}
+
+#[test]
+fn cancelling_stops_the_turn_and_can_be_taken_back() {
+    let script = format!("{TO_CODE} cancel");
+    assert_eq!(after("", &script), "  cancel_requested\nworking");
+    let script = format!("{script} interrupted");
+    assert_eq!(after("", &script), "  turn_ended interrupted\ncancelled");
+    assert_eq!(
+        after("", &format!("{script} restore")),
+        "  restored\npaused"
+    );
+}
+
+#[test]
+fn discarded_work_comes_back_for_review() {
+    let script = format!("{TO_BETA} pass says discard");
+    assert_eq!(after("", &script), "  discarded\ncancelled");
+    assert_eq!(
+        after("", &format!("{script} dropped restore")),
+        "  restored\nreview"
+    );
+}
+
+#[test]
+fn a_follow_up_takes_code_alpha_and_beta_through_another_round() {
+    let script = format!("{TO_BETA} pass says follow-up");
+    assert!(after("", &script).contains("step_started step 2"));
+    let script = format!("{script} says");
+    assert!(after("", &script).contains("step_started step 3"));
+    let script = format!("{script} says");
+    assert!(
+        !after("", &script).contains("step 4"),
+        "the old evidence does not count"
+    );
+}
+
+#[test]
+fn the_cost_cap_pauses_the_task_before_the_next_turn() {
+    let script = format!("{TO_BETA} pass says");
+    assert!(after("", &script).ends_with("review"));
+    let capped = "start admit prepared before-green says says says";
+    assert!(
+        after("budget", capped).ends_with("step_ended\nworking"),
+        "nothing is due yet"
+    );
+    let capped = format!("{capped} green");
+    assert!(after("budget", &capped).ends_with("task_paused Budget\npaused"));
+    assert!(after("budget", &format!("{capped} resume")).contains("refused"));
+    assert!(after("budget", &format!("{capped} raise resume")).contains("step_started step 4"));
+}
+
+#[test]
+fn orders_that_make_no_sense_are_refused_with_a_sentence() {
+    assert_eq!(
+        after("", "accept"),
+        "  refused: a task in state `backlog` cannot be accepted\nbacklog"
+    );
+    assert_eq!(
+        after("", "start start"),
+        "  refused: a task in state `backlog` cannot be started\nbacklog"
+    );
+}
