@@ -1,0 +1,85 @@
+/**
+ * Takes pictures of the screens with the fake server behind them, to be looked at.
+ * Use: `npm run dev:fake` in one terminal, `npm run shots [name…]` in another; they land in dev/shots/.
+ */
+import { mkdirSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+
+const base = process.env.NEXUS_UI_URL ?? 'http://127.0.0.1:1420';
+const wanted = process.argv.slice(2);
+const out = new URL('./shots/', import.meta.url).pathname;
+mkdirSync(out, { recursive: true });
+
+const press = (key) => (page) => page.keyboard.press(key);
+const screens = [
+  ['board', '/'],
+  ['inbox', '/inbox'],
+  ['doctor', '/doctor'],
+  ['activity', '/t/T-16'],
+  ['question', '/t/T-14'],
+  ['open-question', '/t/T-13'],
+  ['changes', '/t/T-11'],
+  ['red', '/t/T-10'],
+  ['summary', '/t/T-9'],
+  ['messages', '/t/T-11/messages'],
+  ['failed', '/t/T-12'],
+  ['composer', '/', press('c')],
+  ['palette', '/', press('Control+k')],
+  ['shortcuts', '/', press('?')],
+  [
+    'trust',
+    '/',
+    async (page) => {
+      await page.getByTestId('add-folder').click();
+      await page.getByTestId('folder-path').fill('/home/me/projects/web');
+      await page.getByTestId('folder-look').click();
+      await page.getByTestId('trust-folder').waitFor();
+    },
+  ],
+  ['empty', '/', null, 'empty'],
+];
+
+const browser = await chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+});
+for (const [scheme, width] of [
+  ['dark', 1440],
+  ['light', 1440],
+  ['dark', 900],
+  ['light', 640],
+]) {
+  for (const [name, path, act, world = 'full'] of screens) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    if (width === 1440 && name === 'trust') void 0;
+    else if (width !== 1440 && ['trust', 'palette', 'shortcuts'].includes(name)) continue;
+    const page = await browser.newPage({
+      colorScheme: scheme,
+      viewport: { width, height: 900 },
+      reducedMotion: 'reduce',
+    });
+    const faults = [];
+    page.on('console', (line) => line.type() === 'error' && faults.push(line.text()));
+    page.on('pageerror', (error) => faults.push(error.message));
+    await page.request.get(`${base}/fake/${world}`);
+    await page.goto(base + path);
+    await page.waitForSelector('[data-link="live"]');
+    await page.waitForTimeout(700);
+    if (act) {
+      await act(page);
+      await page.waitForTimeout(500);
+    }
+    await page.screenshot({ path: `${out}${name}-${scheme}-${width}.png` });
+    for (const fault of faults) process.stderr.write(`${name} ${scheme} ${width}: ${fault}\n`);
+    await page.close();
+  }
+}
+await browser.close();

@@ -1,0 +1,1065 @@
+/**
+ * A made-up NEXUS for development and tests: tasks in every state, and a practice run that moves
+ * by itself. It speaks the same JSON as the real server. Never part of a build.
+ */
+import type {
+  Action,
+  Agent,
+  AgentState,
+  Answer,
+  Approval,
+  Board,
+  Change,
+  Doctor,
+  FileChange,
+  Folder,
+  Key,
+  Message,
+  NewTask,
+  Project,
+  Role,
+  Stage,
+  StageState,
+  Step,
+  Task,
+  TaskCard,
+  TaskState,
+  TimelineItem,
+} from '../src/api/types';
+
+let count = 0;
+const uuid = () => `00000000-0000-4000-8000-${String(++count).padStart(12, '0')}`;
+const minute = 60_000;
+const ago = (minutes: number) => new Date(Date.now() - minutes * minute).toISOString();
+
+const crew: Role[] = ['aria', 'code', 'alpha', 'beta'];
+const names: Record<Role, string> = {
+  prime: 'NEXUS Prime',
+  aria: 'Aria',
+  code: 'Code',
+  alpha: 'Alpha',
+  beta: 'Beta',
+};
+
+export function stages(active: number, now: StageState = 'running'): Stage[] {
+  return crew.map((role, at) => ({
+    role,
+    state: at < active ? 'done' : at === active ? now : 'waiting',
+  }));
+}
+
+const shop: Project = {
+  id: uuid(),
+  name: 'shop-api',
+  path: '/home/me/projects/shop-api',
+  trusted: true,
+  practice: false,
+};
+const docs: Project = {
+  id: uuid(),
+  name: 'handbook',
+  path: '/home/me/projects/handbook',
+  trusted: true,
+  practice: false,
+};
+const sample: Project = {
+  id: uuid(),
+  name: 'sample-cart',
+  path: '/home/me/.local/share/nexus/practice/sample-cart',
+  trusted: true,
+  practice: true,
+};
+
+const allowed: Record<TaskState, Action[]> = {
+  backlog: ['start', 'cancel', 'discard'],
+  planning: ['pause', 'cancel'],
+  working: ['pause', 'cancel'],
+  needs_you: ['pause', 'cancel'],
+  review: ['accept', 'request_changes', 'discard'],
+  done: [],
+  paused: ['resume', 'cancel', 'discard'],
+  failed: ['resume', 'discard'],
+  cancelled: ['restore'],
+};
+
+export function card(part: Partial<TaskCard> & { state: TaskState }): TaskCard {
+  const id = part.id ?? uuid();
+  return {
+    id,
+    name: 'T-1',
+    title: 'A task',
+    project_id: shop.id,
+    project_name: shop.name,
+    team: 'claude',
+    note: '',
+    active_role: null,
+    stages: stages(0, 'waiting'),
+    question: null,
+    tokens: 0,
+    cost_usd: 0,
+    budget_usd: null,
+    created_at: ago(60),
+    started_at: null,
+    updated_at: ago(1),
+    ended_at: null,
+    files_changed: null,
+    lines_added: null,
+    lines_removed: null,
+    standing: null,
+    actions: allowed[part.state],
+    ...part,
+  };
+}
+
+const question = (task: string, part: Partial<Approval>): Approval => ({
+  id: uuid(),
+  task_id: task,
+  role: 'beta',
+  asked_at: ago(2),
+  kind: 'tool',
+  text: 'Beta wants to run a command',
+  detail:
+    'cargo test --workspace --all-features -- --include-ignored --test-threads=1 2>&1 | tee target/validation.log',
+  why: 'The command is not one of the detected checks, and one of its parts (tee) writes a file.',
+  options: [],
+  ...part,
+});
+
+function cards(): TaskCard[] {
+  const approval = uuid();
+  const open = uuid();
+  return [
+    card({
+      name: 'T-18',
+      title: 'Review and optimise the product search queries',
+      state: 'backlog',
+      created_at: ago(30),
+    }),
+    card({
+      name: 'T-17',
+      title: 'Write the onboarding page for new maintainers',
+      state: 'paused',
+      project_id: docs.id,
+      project_name: docs.name,
+      note: 'Paused by you while Code was writing',
+      active_role: 'code',
+      stages: stages(1, 'parked'),
+      tokens: 21_400,
+      cost_usd: 0.34,
+      started_at: ago(190),
+      created_at: ago(200),
+    }),
+    card({
+      name: 'T-16',
+      title: 'Create a REST endpoint for saved addresses',
+      state: 'working',
+      note: 'Edit src/addresses/routes.rs',
+      active_role: 'code',
+      stages: stages(1),
+      tokens: 118_200,
+      cost_usd: 1.92,
+      budget_usd: 5,
+      started_at: ago(14),
+      created_at: ago(16),
+    }),
+    card({
+      name: 'T-15',
+      title: 'Explain the event bus in the handbook',
+      state: 'planning',
+      project_id: docs.id,
+      project_name: docs.name,
+      note: 'Read docs/events.md',
+      active_role: 'aria',
+      stages: stages(0),
+      tokens: 9_100,
+      cost_usd: 0.11,
+      started_at: ago(1),
+      created_at: ago(2),
+    }),
+    card({
+      id: approval,
+      name: 'T-14',
+      title: 'Fix the login redirect and add tests',
+      state: 'needs_you',
+      note: 'Waits for your answer',
+      active_role: 'beta',
+      stages: stages(3, 'needs_you'),
+      question: question(approval, {}),
+      tokens: 42_000,
+      cost_usd: 0.61,
+      started_at: ago(26),
+      created_at: ago(28),
+      lines_added: 84,
+      lines_removed: 12,
+      files_changed: 4,
+    }),
+    card({
+      id: open,
+      name: 'T-13',
+      title: 'Move session storage to Redis',
+      state: 'needs_you',
+      note: 'Waits for your answer',
+      active_role: 'aria',
+      stages: stages(0, 'needs_you'),
+      question: question(open, {
+        role: 'aria',
+        kind: 'open',
+        asked_at: ago(9),
+        text: 'Two session formats are in use. Should old sessions keep working after the move?',
+        detail: '',
+        why: 'The answer decides whether a migration is part of this task.',
+        options: ['Keep them working for 30 days', 'Sign everyone out once'],
+      }),
+      tokens: 17_800,
+      cost_usd: 0.22,
+      started_at: ago(12),
+      created_at: ago(13),
+    }),
+    card({
+      name: 'T-12',
+      title: 'Upgrade the image resizer',
+      state: 'failed',
+      note: 'The usage limit was reached three times',
+      stages: stages(1, 'failed'),
+      tokens: 30_100,
+      cost_usd: 0.44,
+      started_at: ago(130),
+      created_at: ago(140),
+    }),
+    card({
+      name: 'T-11',
+      title: 'Rotate signing keys for access tokens',
+      state: 'review',
+      note: 'All checks pass',
+      stages: stages(4),
+      tokens: 96_300,
+      cost_usd: 1.41,
+      standing: 'green',
+      files_changed: 9,
+      lines_added: 312,
+      lines_removed: 84,
+      started_at: ago(95),
+      created_at: ago(100),
+    }),
+    card({
+      name: 'T-10',
+      title: 'Speed up the nightly report',
+      state: 'review',
+      note: 'A check that passed before fails now',
+      stages: stages(4),
+      tokens: 51_000,
+      cost_usd: 0.73,
+      standing: 'broken_by_us',
+      files_changed: 3,
+      lines_added: 41,
+      lines_removed: 29,
+      started_at: ago(170),
+      created_at: ago(175),
+    }),
+    card({
+      name: 'T-9',
+      title: 'Set up continuous integration',
+      state: 'done',
+      note: 'Accepted',
+      stages: stages(4),
+      tokens: 61_000,
+      cost_usd: 0.88,
+      standing: 'green',
+      files_changed: 2,
+      lines_added: 64,
+      lines_removed: 0,
+      started_at: ago(400),
+      created_at: ago(410),
+      ended_at: ago(360),
+    }),
+    card({
+      name: 'T-8',
+      title: 'Fix the rounding of discounts',
+      state: 'done',
+      team: 'practice',
+      project_id: sample.id,
+      project_name: sample.name,
+      note: 'Accepted',
+      stages: stages(4),
+      tokens: 0,
+      cost_usd: null,
+      standing: 'green',
+      files_changed: 2,
+      lines_added: 18,
+      lines_removed: 3,
+      started_at: ago(500),
+      created_at: ago(500),
+      ended_at: ago(498),
+    }),
+    card({
+      name: 'T-7',
+      title: 'Try a different template engine',
+      state: 'cancelled',
+      note: 'Cancelled by you',
+      stages: stages(1, 'cancelled'),
+      started_at: ago(600),
+      created_at: ago(600),
+      ended_at: ago(580),
+    }),
+  ];
+}
+
+const patch = `diff --git a/src/tokens/rotate.rs b/src/tokens/rotate.rs
+new file mode 100644
+index 0000000..3f1c9aa
+--- /dev/null
++++ b/src/tokens/rotate.rs
+@@ -0,0 +1,14 @@
++//! Rotates the keys that sign access tokens.
++
++use crate::clock::Clock;
++use std::time::Duration;
++
++/// How long a retired key still verifies.
++pub const OVERLAP: Duration = Duration::from_secs(15 * 60);
++
++pub fn rotate(ring: &mut KeyRing, clock: &impl Clock) {
++    let now = clock.now();
++    ring.retire(now + OVERLAP);
++    ring.push(SigningKey::fresh(now));
++    ring.keys.retain(|key| key.until.is_none_or(|until| until > now));
++}
+diff --git a/src/tokens/verify.rs b/src/tokens/verify.rs
+index 81bd1d4..bb90f4c 100644
+--- a/src/tokens/verify.rs
++++ b/src/tokens/verify.rs
+@@ -18,11 +18,13 @@ impl Verifier {
+     /// The claims of a token, if one of the current keys signed it.
+     pub fn claims(&self, token: &str) -> Result<Claims, Refusal> {
+         let header = Header::read(token)?;
+-        let key = self.key.clone();
+-        if header.key_id != key.id {
+-            return Err(Refusal::UnknownKey);
+-        }
++        let key = self
++            .ring
++            .find(&header.key_id)
++            .ok_or(Refusal::UnknownKey)?;
++        if key.expired(self.clock.now()) {
++            return Err(Refusal::ExpiredKey);
++        }
+         let claims = key.verify(token)?;
+-        Ok(claims)
++        claims.check_audience(&self.audience)
+     }
+ }
+diff --git a/tests/rotation.rs b/tests/rotation.rs
+index 5ad28f3..b84c1aa 100644
+--- a/tests/rotation.rs
++++ b/tests/rotation.rs
+@@ -4,3 +4,12 @@ fn signs_with_the_newest_key() {
+     let ring = ring_of(3);
+     assert_eq!(ring.newest().id, "k3");
+ }
++
++#[test]
++fn a_retired_key_verifies_until_the_overlap_ends() {
++    let clock = TestClock::at("2026-01-01T00:00:00Z");
++    let token = sign(&clock);
++    clock.advance(OVERLAP);
++    // A line that is much longer than the pane is wide, so that one can see what happens to it: it is scrolled, never cut.
++    assert_eq!(verify(&token, &clock), Err(Refusal::ExpiredKey));
++}
+diff --git a/assets/lock.png b/assets/lock.png
+index 1111111..2222222 100644
+Binary files a/assets/lock.png and b/assets/lock.png differ
+`;
+
+const files: FileChange[] = [
+  { path: 'src/tokens/rotate.rs', change: 'added', added: 14, removed: 0 },
+  { path: 'src/tokens/verify.rs', change: 'modified', added: 8, removed: 5 },
+  { path: 'tests/rotation.rs', change: 'modified', added: 9, removed: 0 },
+  { path: 'assets/lock.png', change: 'modified', added: null, removed: null },
+];
+
+const summaries: Record<string, string> = {
+  analysis:
+    'Access tokens are signed with one fixed key (`src/tokens/verify.rs:20`). Rotation needs a key ring, a retirement time and a lookup by key id.\n\n**Risks**\n\n- Tokens signed just before a rotation must stay valid for the overlap.\n- The audience is not checked today.',
+  implementation:
+    'Added `KeyRing` and `rotate`, and made the verifier look keys up by id. Retired keys verify for 15 minutes.',
+  tests:
+    'Three cases: newest key signs, retired key verifies, retired key is refused after the overlap.',
+  validation:
+    'Ran the checks in a clean copy: 31 tests pass. The overlap is tested at its edge. No test was weakened.',
+};
+
+const kinds = ['analysis', 'implementation', 'tests', 'validation'];
+
+function steps(of: TaskCard): Step[] {
+  return of.stages.map((stage, at) => {
+    const kind = kinds[at] ?? 'work';
+    const reached = stage.state === 'done';
+    const broke = of.standing === 'broken_by_us' && stage.role === 'beta';
+    return {
+      id: at + 1,
+      role: stage.role,
+      kind,
+      title: kind[0]?.toUpperCase() + kind.slice(1),
+      state: stage.state,
+      attempts: stage.state === 'waiting' ? 0 : stage.role === 'code' && broke ? 2 : 1,
+      tokens: reached ? Math.round(of.tokens / 4) : 0,
+      cost_usd: reached && of.cost_usd != null ? of.cost_usd / 4 : null,
+      duration_ms: reached ? 95_000 + at * 40_000 : 0,
+      summary: reached ? (summaries[kind] ?? null) : null,
+      structured: stage.role !== 'alpha',
+      verdict: reached && stage.role === 'beta' ? (broke ? 'fail' : 'pass') : null,
+      findings: broke
+        ? [
+            {
+              problem: 'The weekly totals are rounded before they are added.',
+              location: 'src/report/weekly.rs:71',
+              severity: 'high',
+              suggestion: 'Add the exact amounts and round once at the end.',
+            },
+          ]
+        : [],
+      progress:
+        stage.state === 'running' ? 'Routes compile, validation of the postcode is next' : null,
+      trouble: stage.state === 'failed' ? 'The account’s usage limit was reached' : null,
+    };
+  });
+}
+
+const sha = (seed: string) => seed.repeat(64).slice(0, 64);
+
+function detail(of: TaskCard): Task {
+  const reviewed = of.standing != null;
+  const broke = of.standing === 'broken_by_us';
+  const check = (command: string, ok: boolean, tail: string) => ({
+    command,
+    ok,
+    exit_code: ok ? 0 : 101,
+    output_sha256: sha('4f9c2e'),
+    output_tail: tail,
+    tree: sha(ok ? 'a1' : 'b2').slice(0, 40),
+    started_at: ago(3),
+    duration_ms: 12_400,
+  });
+  const passes =
+    'running 31 tests\n...............................\ntest result: ok. 31 passed; 0 failed; 0 ignored';
+  const fails =
+    'running 31 tests\n\nfailures:\n\n---- weekly_totals_are_exact stdout ----\nassertion failed: `(left == right)`\n  left: `1024.98`,\n right: `1024.99`\n\ntest result: FAILED. 30 passed; 1 failed; 0 ignored';
+  return {
+    card: of,
+    text: `${of.title}.\n\nKeep the public interface as it is. The change is done when the checks pass and a test shows the new behaviour.`,
+    folder: of.project_name === sample.name ? sample.path : shop.path,
+    workspace: of.state === 'backlog' ? null : `/home/me/.local/share/nexus/workspaces/${of.name}`,
+    scratchpads: `/home/me/.local/share/nexus/scratchpads/${of.name}`,
+    planner: 'standard',
+    permissions: 'workspace',
+    not_contained: of.name === 'T-16',
+    steps: steps(of),
+    baseline: reviewed
+      ? {
+          tree: sha('c3').slice(0, 40),
+          checks: [
+            check('cargo check --workspace', true, 'Finished `dev` profile in 4.1s'),
+            check('cargo test --workspace', true, passes),
+          ],
+        }
+      : null,
+    evidence: reviewed
+      ? {
+          tree: sha('a1').slice(0, 40),
+          checks: [
+            check('cargo check --workspace', true, 'Finished `dev` profile in 3.8s'),
+            check('cargo test --workspace', !broke, broke ? fails : passes),
+          ],
+        }
+      : null,
+    standing_text: broke
+      ? 'One check that passed before this change fails now.'
+      : reviewed
+        ? 'All checks pass on exactly this content. They passed before it too.'
+        : 'The checks have not run on this change yet.',
+    files: reviewed || of.state === 'needs_you' ? files : [],
+    questions: of.question ? [of.question] : [],
+    conflicts: of.name === 'T-10' ? ['src/report/weekly.rs'] : [],
+    failure:
+      of.state === 'failed'
+        ? 'The usage limit of the account was reached three times. It lifts at 18:00; press Resume then.'
+        : null,
+    summary: reviewed ? (summaries.validation ?? null) : null,
+    round: broke ? 2 : 1,
+    max_rounds: 3,
+  };
+}
+
+function messages(of: TaskCard): Message[] {
+  if (of.state === 'backlog') return [];
+  const message = (at: number, from: string, to: string, kind: string, text: string): Message => ({
+    id: `${of.name}-m${at}`,
+    at: ago(20 - at * 4),
+    from,
+    to,
+    kind,
+    text,
+    structured: kind !== 'note',
+    json: { from, to, kind, content: { text }, response_expected: kind === 'assignment' },
+  });
+  return [
+    message(
+      1,
+      'nexus_prime',
+      'aria_coordinator',
+      'assignment',
+      'Analyse the request and the project. Name files and lines.',
+    ),
+    message(
+      2,
+      'aria_coordinator',
+      'code_developer',
+      'response',
+      `## Analysis\n\n${summaries.analysis}\n\n| File | Change |\n|---|---|\n| \`src/tokens/verify.rs\` | look the key up by id |\n| \`src/tokens/rotate.rs\` | new |\n\n1. Add the ring\n2. Look keys up by id\n3. Check the audience\n\n[The standard](https://www.rfc-editor.org/rfc/rfc7519) and a bad link: [click](javascript:alert(1)) <img src=x onerror=alert(1)>`,
+    ),
+    message(
+      3,
+      'code_developer',
+      'alpha_test_creator',
+      'note',
+      'The overlap is a constant so that a test can reach its edge:\n\n```rust\npub const OVERLAP: Duration = Duration::from_secs(15 * 60);\n```',
+    ),
+  ];
+}
+
+function timeline(of: TaskCard): TimelineItem[] {
+  if (of.state === 'backlog') return [];
+  const items: TimelineItem[] = [];
+  let n = 0;
+  const begin = Date.parse(of.started_at ?? of.created_at);
+  const add = (part: Partial<TimelineItem> & { kind: TimelineItem['kind']; text: string }) => {
+    n += 1;
+    items.push({
+      id: part.turn ? `t${part.turn}.${n}` : `e${n}`,
+      at: new Date(begin + n * 4_000).toISOString(),
+      role: null,
+      step: null,
+      turn: null,
+      detail: null,
+      ok: null,
+      call: null,
+      ...part,
+    });
+  };
+  const tool = (
+    role: Role,
+    turn: number,
+    text: string,
+    input: string,
+    output: string,
+    ok = true,
+  ) => {
+    const call = `c${n}`;
+    add({ kind: 'tool_started', role, turn, step: turn, text, detail: input, call });
+    add({ kind: 'tool_ended', role, turn, step: turn, text, detail: output, ok, call });
+  };
+  add({ kind: 'fact', text: 'Task submitted' });
+  add({ kind: 'fact', text: 'Copy of the folder made: 214 files, 3.1 MB' });
+  add({
+    kind: 'check',
+    text: 'cargo test --workspace passed before the work, 12.4 s',
+    ok: true,
+    detail: 'test result: ok. 28 passed; 0 failed',
+  });
+  add({ kind: 'fact', role: 'aria', step: 1, text: 'Aria started the analysis' });
+  add({
+    kind: 'thinking',
+    role: 'aria',
+    turn: 1,
+    step: 1,
+    text: 'Thinking',
+    detail: 'The verifier keeps one key. I should see who else reads it before I suggest a ring.',
+  });
+  tool(
+    'aria',
+    1,
+    'Read src/tokens/verify.rs',
+    '{"file_path":"src/tokens/verify.rs"}',
+    '1  //! Verifies access tokens.\n2  use crate::keys::SigningKey;',
+  );
+  tool(
+    'aria',
+    1,
+    'Grep key_id',
+    '{"pattern":"key_id"}',
+    'src/tokens/verify.rs:22\nsrc/tokens/header.rs:9',
+  );
+  add({
+    kind: 'text',
+    role: 'aria',
+    turn: 1,
+    step: 1,
+    text: 'Rotation needs a key ring, a retirement time and a lookup by key id.',
+    detail: summaries.analysis ?? null,
+  });
+  add({
+    kind: 'message',
+    role: 'aria',
+    step: 1,
+    text: 'Aria handed over to Code',
+    detail: summaries.analysis ?? null,
+  });
+  if (of.stages[1]?.state !== 'waiting') {
+    add({ kind: 'fact', role: 'code', step: 2, text: 'Code started the implementation' });
+    tool('code', 2, 'Read docs/auth.md', '{"file_path":"docs/auth.md"}', '# Authentication');
+    tool(
+      'code',
+      2,
+      'Edit src/addresses/routes.rs',
+      '{"file_path":"src/addresses/routes.rs","old_string":"…","new_string":"…"}',
+      'The file was updated.',
+    );
+    tool(
+      'code',
+      2,
+      'Run cargo check',
+      '{"command":"cargo check"}',
+      'error[E0433]: failed to resolve: use of undeclared type `Postcode`\n  --> src/addresses/routes.rs:31:18',
+      false,
+    );
+    add({
+      kind: 'retry',
+      role: 'code',
+      turn: 2,
+      step: 2,
+      text: 'The model was overloaded; trying again in 4 s (1 of 10)',
+    });
+    tool(
+      'code',
+      2,
+      'Edit src/addresses/model.rs',
+      '{"file_path":"src/addresses/model.rs"}',
+      'The file was updated.',
+    );
+    tool(
+      'code',
+      2,
+      'Run cargo check',
+      '{"command":"cargo check"}',
+      'Finished `dev` profile in 3.4s',
+    );
+  }
+  if (of.state === 'working') {
+    add({
+      kind: 'tool_started',
+      role: 'code',
+      turn: 2,
+      step: 2,
+      text: 'Edit src/addresses/routes.rs',
+      detail: '{"file_path":"src/addresses/routes.rs"}',
+      call: 'open',
+    });
+  }
+  if (of.question)
+    add({
+      kind: 'question',
+      role: of.question.role,
+      text: of.question.text,
+      detail: of.question.detail,
+    });
+  if (of.standing) {
+    add({
+      kind: 'text',
+      role: 'beta',
+      turn: 4,
+      step: 4,
+      text: 'All 31 tests pass.',
+      detail: summaries.validation ?? null,
+    });
+    add({
+      kind: 'check',
+      text: 'cargo test --workspace',
+      ok: of.standing === 'green',
+      detail: 'test result: ok. 31 passed; 0 failed',
+    });
+    add({ kind: 'fact', text: 'Ready for your review' });
+  }
+  return items;
+}
+
+/** The moves of a practice run, one every beat. */
+const script: [number, TaskState, string, string][] = [
+  [0, 'planning', 'Read README.md', 'tool'],
+  [0, 'working', 'Read src/discount.py', 'tool'],
+  [0, 'working', 'Aria handed over to Code', 'message'],
+  [1, 'working', 'Edit src/discount.py', 'tool'],
+  [1, 'working', 'Run python -m unittest', 'tool'],
+  [2, 'working', 'Write tests/test_edges.py', 'tool'],
+  [2, 'working', 'Run python -m unittest', 'tool'],
+  [3, 'working', 'Run python -m unittest', 'tool'],
+  [4, 'review', 'All checks pass', 'fact'],
+];
+
+export class World {
+  seq = 100;
+  projects: Project[] = [shop, docs, sample];
+  tasks: TaskCard[] = cards();
+  keyring: Key[] = [];
+  beat = 1200;
+  private added = new Map<string, TimelineItem[]>();
+  private listeners = new Set<(change: Change) => void>();
+  private history: Change[] = [];
+
+  static empty(): World {
+    const world = new World();
+    world.tasks = [];
+    world.projects = [];
+    return world;
+  }
+
+  listen(since: number, onChange: (change: Change) => void): () => void {
+    for (const change of this.history) if (change.seq > since) onChange(change);
+    this.listeners.add(onChange);
+    return () => this.listeners.delete(onChange);
+  }
+
+  private publish(change: Change) {
+    this.history.push(change);
+    for (const listener of this.listeners) listener(change);
+  }
+
+  private agents(): Agent[] {
+    return (['prime', ...crew] as Role[]).map((role) => {
+      const at = this.tasks.find(
+        (task) =>
+          task.active_role === role && ['planning', 'working', 'needs_you'].includes(task.state),
+      );
+      const state: AgentState = !at ? 'idle' : at.state === 'needs_you' ? 'needs_you' : 'working';
+      return {
+        role,
+        name: names[role],
+        state,
+        note: at
+          ? (at.question?.text ?? at.note)
+          : role === 'prime'
+            ? 'Standard pipeline, no model'
+            : 'Nothing to do',
+        task_id: at?.id ?? null,
+        task_name: at?.name ?? null,
+        cost_usd: role === 'prime' ? null : 0.9,
+        tokens: role === 'prime' ? 0 : 41_000,
+        queued: role === 'aria' ? 1 : 0,
+      };
+    });
+  }
+
+  board(): Board {
+    return {
+      seq: this.seq,
+      version: '0.1.0',
+      data_dir: '/home/me/.local/share/nexus',
+      projects: this.projects,
+      tasks: this.tasks,
+      agents: this.agents(),
+    };
+  }
+
+  find(id: string): TaskCard | undefined {
+    return this.tasks.find((task) => task.id === id || task.name === id);
+  }
+
+  change(
+    id: string,
+    part: Partial<TaskCard>,
+    text: string,
+    kind: TimelineItem['kind'] = 'fact',
+  ): TaskCard {
+    const before = this.find(id);
+    if (!before) throw new Error(`there is no task ${id}`);
+    const state = part.state ?? before.state;
+    const after: TaskCard = {
+      ...before,
+      actions: allowed[state],
+      updated_at: new Date().toISOString(),
+      ...part,
+    };
+    this.tasks = this.tasks.map((task) => (task.id === id ? after : task));
+    const item = this.line(after, kind, text);
+    this.publish({ type: 'event', seq: ++this.seq, task_id: id, item, card: after });
+    return after;
+  }
+
+  private line(of: TaskCard, kind: TimelineItem['kind'], text: string): TimelineItem {
+    const item: TimelineItem = {
+      id: `e${this.seq + 1000}`,
+      at: new Date().toISOString(),
+      role: of.active_role ?? null,
+      step: null,
+      turn: null,
+      kind,
+      text,
+      detail: null,
+      ok: null,
+      call: null,
+    };
+    this.added.set(of.id, [...(this.added.get(of.id) ?? []), item]);
+    return item;
+  }
+
+  live(id: string, items: TimelineItem[]) {
+    this.publish({ type: 'live', seq: ++this.seq, task_id: id, items });
+  }
+
+  task(id: string): Task | undefined {
+    const found = this.find(id);
+    return found && detail(found);
+  }
+  timeline(id: string): TimelineItem[] {
+    const found = this.find(id);
+    return found ? [...timeline(found), ...(this.added.get(found.id) ?? [])] : [];
+  }
+  messages(id: string): Message[] {
+    const found = this.find(id);
+    return found ? messages(found) : [];
+  }
+  diff(path?: string) {
+    const parts = patch.split(/^(?=diff --git )/m);
+    return {
+      patch: path ? parts.filter((part) => part.includes(` b/${path}\n`)).join('') : patch,
+      truncated: false,
+    };
+  }
+
+  inspect(path: string): Folder {
+    const name = path.split('/').filter(Boolean).at(-1) ?? path;
+    return {
+      path,
+      name,
+      git: true,
+      trusted: this.projects.some((project) => project.path === path && project.trusted),
+      checks: ['npm run check', 'npm test'],
+      checks_from: 'detected',
+      setup: 'npm ci',
+      copied: ['node_modules', '.env'],
+      instructions: ['CLAUDE.md'],
+      warnings: ['.env is copied along: it may hold secrets that the agents can read.'],
+    };
+  }
+
+  trust(path: string): Project {
+    const known = this.projects.find((project) => project.path === path);
+    if (known) return known;
+    const project: Project = {
+      id: uuid(),
+      name: path.split('/').filter(Boolean).at(-1) ?? path,
+      path,
+      trusted: true,
+      practice: false,
+    };
+    this.projects = [...this.projects, project];
+    this.publish({ type: 'projects', seq: ++this.seq, projects: this.projects });
+    return project;
+  }
+
+  create(body: NewTask): TaskCard {
+    const project = this.projects.find((each) => each.path === body.folder);
+    const number = Math.max(0, ...this.tasks.map((task) => Number(task.name.slice(2)))) + 1;
+    const made = card({
+      name: `T-${number}`,
+      title: body.title || (body.text.split('\n')[0] ?? '').slice(0, 80),
+      state: 'backlog',
+      team: body.team,
+      budget_usd: body.budget_usd ?? null,
+      cost_usd: body.team === 'practice' ? null : 0,
+      created_at: new Date().toISOString(),
+      ...(project ? { project_id: project.id, project_name: project.name } : {}),
+    });
+    this.tasks = [made, ...this.tasks];
+    this.publish({
+      type: 'event',
+      seq: ++this.seq,
+      task_id: made.id,
+      item: this.line(made, 'fact', 'Task submitted'),
+      card: made,
+    });
+    return body.start ? this.start(made.id) : made;
+  }
+
+  practice(): TaskCard {
+    if (!this.projects.includes(sample)) {
+      this.projects = [...this.projects, sample];
+      this.publish({ type: 'projects', seq: ++this.seq, projects: this.projects });
+    }
+    return this.create({
+      text: 'Fix the failing discount case and add tests for its edges',
+      folder: sample.path,
+      team: 'practice',
+      planner: 'standard',
+      permissions: 'workspace',
+      start: true,
+    });
+  }
+
+  start(id: string): TaskCard {
+    const started = this.change(
+      id,
+      {
+        state: 'planning',
+        active_role: 'aria',
+        stages: stages(0),
+        started_at: new Date().toISOString(),
+        note: 'Getting ready',
+      },
+      'Started',
+    );
+    this.play(id, 0);
+    return started;
+  }
+
+  private play(id: string, at: number) {
+    const move = script[at];
+    if (!move || this.beat === 0) return;
+    setTimeout(() => {
+      const now = this.find(id);
+      if (!now || (now.state !== 'planning' && now.state !== 'working')) return;
+      const [stage, state, text, kind] = move;
+      const role = crew[stage] ?? null;
+      if (kind === 'tool') {
+        this.live(id, [
+          {
+            id: `t${stage + 1}.${at}a`,
+            at: new Date().toISOString(),
+            role,
+            step: stage + 1,
+            turn: stage + 1,
+            kind: 'tool_started',
+            text,
+            detail: null,
+            ok: null,
+            call: `p${at}`,
+          },
+        ]);
+      }
+      this.change(
+        id,
+        {
+          state,
+          active_role: role,
+          stages: stages(stage),
+          note: text,
+          ...(state === 'review'
+            ? { standing: 'green' as const, files_changed: 2, lines_added: 18, lines_removed: 3 }
+            : {}),
+        },
+        text,
+        kind === 'message' ? 'message' : 'fact',
+      );
+      this.play(id, at + 1);
+    }, this.beat);
+  }
+
+  command(id: string, action: string, body: Record<string, unknown>): TaskCard {
+    switch (action) {
+      case 'start':
+      case 'resume':
+        return this.start(id);
+      case 'pause':
+        return this.change(id, { state: 'paused', note: 'Paused by you' }, 'Paused');
+      case 'cancel':
+        return this.change(
+          id,
+          {
+            state: 'cancelled',
+            active_role: null,
+            note: 'Cancelled by you',
+            ended_at: new Date().toISOString(),
+          },
+          'Cancelled',
+        );
+      case 'discard':
+        return this.change(
+          id,
+          {
+            state: 'cancelled',
+            note: 'Discarded; a snapshot is kept',
+            ended_at: new Date().toISOString(),
+          },
+          'Discarded',
+        );
+      case 'restore':
+        return this.change(
+          id,
+          { state: 'review', standing: 'green', note: 'Brought back', ended_at: null },
+          'Brought back',
+        );
+      case 'accept':
+        return this.change(
+          id,
+          { state: 'done', note: 'Accepted', ended_at: new Date().toISOString() },
+          'Accepted and applied to the folder',
+        );
+      case 'request-changes':
+        return this.change(
+          id,
+          {
+            state: 'working',
+            active_role: 'code',
+            stages: stages(1),
+            standing: null,
+            note: 'Reads your request',
+          },
+          `You asked for changes: ${String(body.text)}`,
+        );
+      case 'budget':
+        return this.change(
+          id,
+          { budget_usd: (body.budget_usd as number | null) ?? null },
+          'Cost cap changed',
+        );
+      default:
+        throw new Error(`there is no command ${action}`);
+    }
+  }
+
+  answer(approval: string, answer: Answer): TaskCard {
+    const task = this.tasks.find((each) => each.question?.id === approval);
+    if (!task) throw new Error('the question was answered already');
+    return this.change(
+      task.id,
+      { state: 'working', question: null, note: 'Carries on' },
+      `You answered: ${answer.type}`,
+    );
+  }
+
+  doctor(): Doctor {
+    return {
+      ready: false,
+      checks: [
+        { code: 'git', title: 'Git', state: 'ok', found: 'git 2.39.5', fix: '' },
+        {
+          code: 'claude',
+          title: 'Claude Code',
+          state: 'ok',
+          found: 'version 2.1.207 at /usr/local/bin/claude',
+          fix: '',
+        },
+        {
+          code: 'login',
+          title: 'Claude login',
+          state: 'broken',
+          found: 'not logged in, and no API key is stored',
+          fix: 'claude /login',
+        },
+        {
+          code: 'keychain',
+          title: 'Keychain',
+          state: 'warning',
+          found: 'the login keychain is locked',
+          fix: 'Unlock it, or set NEXUS_SECRETS=env',
+        },
+        {
+          code: 'data_folder',
+          title: 'Data folder',
+          state: 'ok',
+          found: '/home/me/.local/share/nexus, 41 GB free',
+          fix: '',
+        },
+      ],
+    };
+  }
+}

@@ -1,0 +1,49 @@
+/** The screens and their addresses. An address means the same in the window and in a browser. */
+import { Center, Loader } from '@mantine/core';
+import { lazy, Suspense } from 'react';
+import { Route, Switch } from 'wouter';
+import { BoardPage } from '../board/BoardPage';
+import { InboxPage } from '../inbox/InboxPage';
+import { Boundary } from './Boundary';
+import { Dialogs } from './Dialogs';
+import { DropZone } from './DropZone';
+import { Palette } from './Palette';
+import { Shell } from './Shell';
+import { useShortcuts } from './shortcuts';
+
+const TaskPage = lazy(() => import('../task/TaskPage'));
+const DoctorPage = lazy(() => import('../doctor/DoctorPage'));
+
+export function App() {
+  useShortcuts();
+  return (
+    <>
+      <Shell>
+        <Boundary>
+          <Suspense
+            fallback={
+              <Center h={200}>
+                <Loader size="sm" />
+              </Center>
+            }
+          >
+            <Switch>
+              <Route path="/" component={BoardPage} />
+              <Route path="/inbox" component={InboxPage} />
+              <Route path="/doctor" component={DoctorPage} />
+              <Route path="/t/:name/:tab?">
+                {({ name, tab }) => <TaskPage key={name} name={name} tab={tab} />}
+              </Route>
+              <Route>
+                <Center h={200}>There is no such page.</Center>
+              </Route>
+            </Switch>
+          </Suspense>
+        </Boundary>
+      </Shell>
+      <Dialogs />
+      <Palette />
+      <DropZone />
+    </>
+  );
+}

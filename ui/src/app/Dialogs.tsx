@@ -1,0 +1,222 @@
+/** The one dialog that is open, if any. */
+import { Button, Group, Modal, NumberInput, Text, Textarea } from '@mantine/core';
+import { useState } from 'react';
+import { api } from '../api/client';
+import type { TaskCard } from '../api/types';
+import { Composer } from '../compose/Composer';
+import { FolderSheet, PathDialog } from '../compose/FolderSheet';
+import { plural } from '../parts/format';
+import { run, say, sayProblem, take } from './commands';
+import { close, useDesk } from './desk';
+import { shortcuts } from './shortcuts';
+
+export function Dialogs() {
+  const dialog = useDesk((desk) => desk.dialog);
+  switch (dialog?.type) {
+    case undefined:
+      return null;
+    case 'composer':
+      return <Composer />;
+    case 'folder':
+      return <FolderSheet key={dialog.path} path={dialog.path} />;
+    case 'path':
+      return <PathDialog />;
+    case 'accept':
+      return <Accept card={dialog.card} />;
+    case 'request_changes':
+      return <RequestChanges card={dialog.card} />;
+    case 'cancel':
+      return <Cancel card={dialog.card} />;
+    case 'budget':
+      return <Budget card={dialog.card} />;
+    case 'shortcuts':
+      return <Shortcuts />;
+  }
+}
+
+/** Runs what a dialog is for; closes it when that worked. */
+function useAct(failed: string) {
+  const [busy, setBusy] = useState(false);
+  const act = async (what: () => Promise<TaskCard>) => {
+    setBusy(true);
+    try {
+      take(await what());
+      close();
+      return true;
+    } catch (error) {
+      sayProblem(failed, error);
+      return false;
+    } finally {
+      setBusy(false);
+    }
+  };
+  return { busy, act };
+}
+
+function Accept({ card }: { card: TaskCard }) {
+  const { busy, act } = useAct(`${card.name} could not be accepted`);
+  const red = card.standing === 'broken_by_us' || card.standing === 'red_before';
+  const accept = async () => {
+    if (await act(() => api.accept(card.id, red))) {
+      say(`${card.name} accepted`, `The change is in ${card.project_name} now.`);
+    }
+  };
+  return (
+    <Modal opened onClose={close} title={`Accept ${card.name}?`}>
+      <Text size="sm">
+        {plural(card.files_changed ?? 0, 'file')} of {card.project_name} will be changed (+
+        {card.lines_added ?? 0} −{card.lines_removed ?? 0}). A file that you changed meanwhile is
+        never overwritten: then nothing is applied, and you are told which.
+      </Text>
+      {red ? (
+        <Text size="sm" mt="sm" c="var(--nx-danger-text)">
+          {card.standing === 'broken_by_us'
+            ? 'A check that passed before fails with this change.'
+            : 'The checks fail, as they did before this change.'}
+        </Text>
+      ) : null}
+      {card.standing === 'no_checks' ? (
+        <Text size="sm" mt="sm" c="var(--nx-warning-text)">
+          The project has no checks, so nothing but your reading vouches for this change.
+        </Text>
+      ) : null}
+      <Group justify="flex-end" gap="xs" mt="md">
+        <Button variant="default" onClick={close}>
+          Not yet
+        </Button>
+        <Button
+          color={red ? 'red' : undefined}
+          loading={busy}
+          onClick={() => void accept()}
+          data-testid="accept-confirm"
+        >
+          {red ? 'Accept although red' : 'Accept and apply'}
+        </Button>
+      </Group>
+    </Modal>
+  );
+}
+
+function RequestChanges({ card }: { card: TaskCard }) {
+  const { busy, act } = useAct('The request could not be sent');
+  const [text, setText] = useState('');
+  const send = () => act(() => api.requestChanges(card.id, text.trim()));
+  return (
+    <Modal opened onClose={close} title={`Request changes to ${card.name}`} size="lg">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void send();
+        }}
+      >
+        <Textarea
+          label="What should be different?"
+          description="The same team carries on in the same copy, with what it already knows."
+          autosize
+          minRows={4}
+          maxRows={14}
+          value={text}
+          onChange={(event) => setText(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && text.trim())
+              void send();
+          }}
+          data-autofocus
+          data-testid="changes-text"
+        />
+        <Group justify="flex-end" gap="xs" mt="md">
+          <Button variant="default" onClick={close}>
+            Back
+          </Button>
+          <Button
+            type="submit"
+            loading={busy}
+            disabled={text.trim() === ''}
+            data-testid="changes-send"
+          >
+            Send to the team
+          </Button>
+        </Group>
+      </form>
+    </Modal>
+  );
+}
+
+function Cancel({ card }: { card: TaskCard }) {
+  const [busy, setBusy] = useState(false);
+  const cancel = async () => {
+    setBusy(true);
+    if (await run(card, 'cancel')) close();
+    setBusy(false);
+  };
+  return (
+    <Modal opened onClose={close} title={`Cancel ${card.name}?`}>
+      <Text size="sm">
+        Its agents are stopped, with everything they started. A snapshot of the work is kept. Your
+        folder is not touched.
+      </Text>
+      <Group justify="flex-end" gap="xs" mt="md">
+        <Button variant="default" onClick={close}>
+          Keep working
+        </Button>
+        <Button color="red" loading={busy} onClick={() => void cancel()}>
+          Cancel the task
+        </Button>
+      </Group>
+    </Modal>
+  );
+}
+
+function Budget({ card }: { card: TaskCard }) {
+  const { busy, act } = useAct('The cost cap could not be changed');
+  const [cap, setCap] = useState<number | ''>(card.budget_usd ?? '');
+  return (
+    <Modal opened onClose={close} title={`Cost cap of ${card.name}`} size="sm">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void act(() => api.budget(card.id, cap === '' ? null : cap));
+        }}
+      >
+        <NumberInput
+          label="Pause and ask at"
+          description="Leave it empty for no cap."
+          prefix="$"
+          min={0}
+          decimalScale={2}
+          allowNegative={false}
+          value={cap}
+          onChange={(value) => setCap(typeof value === 'number' ? value : '')}
+          data-autofocus
+        />
+        <Group justify="flex-end" gap="xs" mt="md">
+          <Button variant="default" onClick={close}>
+            Back
+          </Button>
+          <Button type="submit" loading={busy}>
+            Save
+          </Button>
+        </Group>
+      </form>
+    </Modal>
+  );
+}
+
+function Shortcuts() {
+  return (
+    <Modal opened onClose={close} title="Keyboard shortcuts" size="sm">
+      <table style={{ width: '100%', fontSize: 13 }}>
+        <tbody>
+          {shortcuts.map(([keys, what]) => (
+            <tr key={keys}>
+              <td style={{ padding: '4px 0' }}>
+                <kbd>{keys}</kbd>
+              </td>
+              <td>{what}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </Modal>
+  );
+}

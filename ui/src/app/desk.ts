@@ -1,0 +1,73 @@
+/** What lies open on the screen: dialogs and the draft. It belongs to this window, not to NEXUS. */
+import { create } from 'zustand';
+import type { Permissions, Planner, TaskCard, Team } from '../api/types';
+
+export interface Draft {
+  text: string;
+  title: string;
+  folder: string;
+  team: Team;
+  planner: Planner;
+  permissions: Permissions;
+  budget: number | '';
+}
+
+export const emptyDraft: Draft = {
+  text: '',
+  title: '',
+  folder: '',
+  team: 'claude',
+  planner: 'standard',
+  permissions: 'workspace',
+  budget: '',
+};
+
+export type Dialog =
+  | { type: 'composer' }
+  | { type: 'folder'; path: string }
+  | { type: 'path' }
+  | { type: 'accept'; card: TaskCard }
+  | { type: 'request_changes'; card: TaskCard }
+  | { type: 'cancel'; card: TaskCard }
+  | { type: 'budget'; card: TaskCard }
+  | { type: 'shortcuts' };
+
+interface Desk {
+  dialog: Dialog | null;
+  draft: Draft;
+}
+
+const DRAFT_KEY = 'nexus.draft';
+
+function keptDraft(): Draft {
+  try {
+    const kept = localStorage.getItem(DRAFT_KEY);
+    return kept ? { ...emptyDraft, ...(JSON.parse(kept) as Partial<Draft>) } : emptyDraft;
+  } catch {
+    // No storage, or one that was written by something else: an empty draft is as good.
+    return emptyDraft;
+  }
+}
+
+export const useDesk = create<Desk>()(() => ({ dialog: null, draft: keptDraft() }));
+
+export const show = (dialog: Dialog) => useDesk.setState({ dialog });
+export const close = () => useDesk.setState({ dialog: null });
+
+export function edit(part: Partial<Draft>) {
+  useDesk.setState(({ draft }) => {
+    const next = { ...draft, ...part };
+    try {
+      localStorage.setItem(DRAFT_KEY, JSON.stringify(next));
+    } catch {
+      // The draft still lives in memory for as long as the window does.
+    }
+    return { draft: next };
+  });
+}
+
+/** Opens the composer, for this folder if one is given. */
+export function compose(folder?: string) {
+  if (folder) edit({ folder });
+  show({ type: 'composer' });
+}

@@ -1,0 +1,227 @@
+/** A task on the board. The order of its lines is the same on every card. */
+import { Menu } from '@mantine/core';
+import { Ellipsis } from 'lucide-react';
+import { memo, type ReactNode } from 'react';
+import { useLocation } from 'wouter';
+import type { TaskCard as Card, Standing } from '../api/types';
+import { actionNames, give } from '../app/commands';
+import { show } from '../app/desk';
+import { useNow } from '../live/clock';
+import { useLive } from '../live/store';
+import { ago, elapsed, plural, tokens, usd } from '../parts/format';
+import { StageRail } from '../parts/Seat';
+import { PracticeTag, Tag } from '../parts/Tag';
+import type { Meaning } from '../theme/tokens';
+import { stoppedByCap } from './columns';
+import css from './TaskCard.module.css';
+
+export const TaskCard = memo(function TaskCard({ card }: { card: Card }) {
+  const [, go] = useLocation();
+  const open = () => go(`/t/${card.name}`);
+  return (
+    <article className={css.card} data-testid={`card-${card.name}`} data-state={card.state}>
+      <header className={css.top}>
+        <span className={css.id}>{card.name}</span>
+        <span className={css.project}>{card.project_name}</span>
+        <PracticeTag team={card.team} />
+        <CardMenu card={card} open={open} />
+      </header>
+      <h3 className={css.title}>
+        <a
+          href={`/t/${card.name}`}
+          onClick={(event) => {
+            event.preventDefault();
+            open();
+          }}
+          draggable={false}
+        >
+          {card.title}
+        </a>
+      </h3>
+      <NowLine card={card} />
+      <StageRail stages={card.stages} />
+      <Reason card={card} />
+      <footer className={css.foot}>
+        <Spent card={card} />
+        <NextAct card={card} open={open} />
+      </footer>
+    </article>
+  );
+});
+
+/** What the agent holding the ball does: the tool and its object. */
+function NowLine({ card }: { card: Card }) {
+  const now = useLive((live) => live.now[card.id]);
+  if (card.state === 'needs_you' && card.question) {
+    const { role, detail, text } = card.question;
+    return (
+      <p className={css.now} data-role={role}>
+        {detail.split('\n')[0] || text}
+      </p>
+    );
+  }
+  if (card.state !== 'planning' && card.state !== 'working') return null;
+  const role = now?.role ?? card.active_role ?? undefined;
+  return (
+    <p className={css.now} data-role={role} title={now?.text ?? card.note}>
+      {now?.text ?? card.note}
+    </p>
+  );
+}
+
+const standings: Record<Standing, [Meaning | 'plain', string]> = {
+  green: ['success', 'Checks pass'],
+  broken_by_us: ['danger', 'Breaks a check'],
+  red_before: ['warning', 'Red before, red after'],
+  no_checks: ['plain', 'No checks'],
+};
+
+export function StandingTag({ standing }: { standing: Standing }) {
+  const [meaning, words] = standings[standing];
+  return <Tag meaning={meaning}>{words}</Tag>;
+}
+
+/** Why the card stands where it stands. */
+function Reason({ card }: { card: Card }) {
+  const parts: ReactNode[] = [];
+  if (card.question) parts.push(<Asked key="asked" card={card} at={card.question.asked_at} />);
+  if (card.state === 'failed') {
+    parts.push(
+      <Tag key="failed" meaning="danger">
+        Failed
+      </Tag>,
+      <span key="why">{card.note}</span>,
+    );
+  }
+  if (card.state === 'paused') {
+    parts.push(
+      <Tag key="paused" meaning={stoppedByCap(card) ? 'warning' : 'plain'}>
+        {stoppedByCap(card) ? 'Cost cap reached' : 'Paused'}
+      </Tag>,
+    );
+  }
+  if (card.state === 'cancelled')
+    parts.push(
+      <Tag key="x" meaning="plain">
+        Cancelled
+      </Tag>,
+    );
+  if (card.state === 'done')
+    parts.push(
+      <Tag key="ok" meaning="success">
+        Accepted
+      </Tag>,
+    );
+  if (card.state === 'review' && card.standing) {
+    parts.push(<StandingTag key="standing" standing={card.standing} />);
+  }
+  const changed = card.state === 'review' || card.state === 'done';
+  if (changed && card.files_changed != null) {
+    parts.push(
+      <span key="files" className={css.numbers}>
+        +{card.lines_added ?? 0} −{card.lines_removed ?? 0} · {plural(card.files_changed, 'file')}
+      </span>,
+    );
+  }
+  return parts.length > 0 ? <p className={css.reason}>{parts}</p> : null;
+}
+
+const asks = { tool: 'Approval', open: 'Question', rounds: 'Another round?' } as const;
+
+function Asked({ card, at }: { card: Card; at: string }) {
+  const now = useNow(10_000);
+  const kind = card.question?.kind ?? 'open';
+  return (
+    <Tag meaning="warning">
+      {asks[kind]} · {ago(at, now)}
+    </Tag>
+  );
+}
+
+function Spent({ card }: { card: Card }) {
+  if (!card.started_at) {
+    return (
+      <p className={css.spent}>
+        {card.budget_usd == null ? 'no cost cap' : `cost cap ${usd(card.budget_usd)}`}
+      </p>
+    );
+  }
+  const cost =
+    card.team === 'practice'
+      ? null
+      : card.budget_usd == null
+        ? usd(card.cost_usd)
+        : `${usd(card.cost_usd)} of ${usd(card.budget_usd)}`;
+  return (
+    <p className={css.spent}>
+      {[card.tokens > 0 ? tokens(card.tokens) : null, cost]
+        .filter(Boolean)
+        .map((part) => `${part} · `)}
+      <Elapsed card={card} />
+    </p>
+  );
+}
+
+function Elapsed({ card }: { card: Card }) {
+  const now = useNow();
+  return card.started_at ? elapsed(card.started_at, card.ended_at, now) : null;
+}
+
+/** The next human act, if there is one. Never more than one button. */
+function NextAct({ card, open }: { card: Card; open: () => void }) {
+  const act = nextAct(card, open);
+  if (!act) return null;
+  return (
+    <button type="button" className={css.act} onClick={act.run}>
+      {act.name}
+    </button>
+  );
+}
+
+function nextAct(card: Card, open: () => void): { name: string; run: () => void } | null {
+  switch (card.state) {
+    case 'needs_you':
+      return { name: 'Answer', run: open };
+    case 'review':
+      return { name: 'Review', run: open };
+    case 'failed':
+      return { name: 'Look', run: open };
+    case 'paused':
+      if (stoppedByCap(card)) {
+        return { name: 'Change cap', run: () => show({ type: 'budget', card }) };
+      }
+      return card.actions.includes('resume')
+        ? { name: 'Resume', run: () => void give(card, 'resume') }
+        : null;
+    case 'backlog':
+      return card.actions.includes('start')
+        ? { name: 'Start', run: () => void give(card, 'start') }
+        : null;
+    case 'planning':
+    case 'working':
+    case 'done':
+    case 'cancelled':
+      return null;
+  }
+}
+
+function CardMenu({ card, open }: { card: Card; open: () => void }) {
+  return (
+    <Menu position="bottom-end" withinPortal>
+      <Menu.Target>
+        <button type="button" className={css.menu} aria-label={`Commands for ${card.name}`}>
+          <Ellipsis size={16} aria-hidden />
+        </button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Item onClick={open}>Open</Menu.Item>
+        {card.actions.map((action) => (
+          <Menu.Item key={action} onClick={() => void give(card, action)}>
+            {actionNames[action]}
+          </Menu.Item>
+        ))}
+        <Menu.Item onClick={() => show({ type: 'budget', card })}>Cost cap…</Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}

@@ -1,0 +1,82 @@
+import { expect, it } from 'vitest';
+import { card } from '../../dev/world';
+import type { Board, Change, TimelineItem } from '../api/types';
+import { afterRestart, LINES_KEPT, type Live, nothing, withBoard, withChanges } from './store';
+
+const line = (id: string, part: Partial<TimelineItem> = {}): TimelineItem => ({
+  id,
+  at: '2026-01-01T10:00:00Z',
+  kind: 'tool_started',
+  text: `Read ${id}`,
+  role: 'code',
+  ...part,
+});
+const board = (seq: number, tasks = [card({ id: 'a', state: 'working' })]): Board => ({
+  seq,
+  version: '1',
+  data_dir: '/data',
+  projects: [],
+  tasks,
+  agents: [],
+});
+const event = (seq: number, state: 'working' | 'review'): Change => ({
+  type: 'event',
+  seq,
+  task_id: 'a',
+  item: line(`e${seq}`, { kind: 'fact' }),
+  card: card({ id: 'a', state }),
+});
+const after = (...changes: Change[]): Live =>
+  withChanges(withBoard(nothing, board(10)), changes, 1);
+
+it('moves a card when a fact says so', () => {
+  expect(after(event(11, 'review')).cards.a?.state).toBe('review');
+});
+
+it('ignores what it has seen already', () => {
+  const live = after(event(11, 'review'));
+  expect(withChanges(live, [event(11, 'working')], 2)).toBe(live);
+});
+
+it('does not let an older board undo a newer fact, but takes its agents', () => {
+  const live = withBoard(after(event(11, 'review')), {
+    ...board(10),
+    agents: [{ role: 'code', name: 'Code', state: 'idle', note: '', tokens: 0, queued: 0 }],
+  });
+  expect(live.cards.a?.state).toBe('review');
+  expect(live.seq).toBe(11);
+  expect(live.agents).toHaveLength(1);
+});
+
+it('forgets tasks that a newer board no longer has', () => {
+  expect(withBoard(after(event(11, 'review')), board(12, [])).cards).toEqual({});
+});
+
+it('starts over after a server that counts from the beginning', () => {
+  const live = afterRestart(after(event(11, 'review')), board(3));
+  expect(live.seq).toBe(3);
+  expect(live.cards.a?.state).toBe('working');
+  expect(live.lines).toEqual({});
+});
+
+it('shows the tool in use until a fact is newer', () => {
+  const using = after({ type: 'live', seq: 11, task_id: 'a', items: [line('t1.1')] });
+  expect(using.now.a?.text).toBe('Read t1.1');
+  expect(withChanges(using, [event(12, 'working')], 2).now.a).toBeUndefined();
+});
+
+it('keeps a bounded number of lines, the newest ones', () => {
+  const items = Array.from({ length: LINES_KEPT + 5 }, (_, at) => line(`t1.${at}`));
+  const lines = after({ type: 'live', seq: 11, task_id: 'a', items }).lines.a;
+  expect(lines).toHaveLength(LINES_KEPT);
+  expect(lines?.at(-1)?.id).toBe(`t1.${LINES_KEPT + 4}`);
+});
+
+it('leaves other tasks untouched, so that their cards are not drawn again', () => {
+  const two = withBoard(
+    nothing,
+    board(10, [card({ id: 'a', state: 'working' }), card({ id: 'b', state: 'backlog' })]),
+  );
+  const next = withChanges(two, [event(11, 'review')], 1);
+  expect(next.cards.b).toBe(two.cards.b);
+});

@@ -1,0 +1,52 @@
+/** Numbers and times as the screens write them. */
+const compact = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
+const money = new Intl.NumberFormat('en', { style: 'currency', currency: 'USD' });
+
+export function tokens(count: number): string {
+  if (count < 1000) return `${count} tok`;
+  if (count < 100_000) return `${compact.format(count / 1000)}k tok`;
+  if (count < 1_000_000) return `${Math.round(count / 1000)}k tok`;
+  return `${compact.format(count / 1_000_000)}M tok`;
+}
+
+/** `null` while no price is known, which is not the same as free. */
+export function usd(amount: number | null | undefined): string {
+  return amount == null ? 'cost not known' : money.format(amount);
+}
+
+export function duration(ms: number): string {
+  const seconds = Math.max(0, ms) / 1000;
+  if (seconds < 10) return `${compact.format(seconds)} s`;
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return `${hours} h ${minutes % 60} min`;
+  const days = Math.floor(hours / 24);
+  return days === 1 ? '1 day' : `${days} days`;
+}
+
+/** How long ago, coarse: `just now`, `4 min ago`. */
+export function ago(at: string, now: number): string {
+  const passed = now - Date.parse(at);
+  return passed < 5_000 ? 'just now' : `${duration(Math.floor(passed / 1000) * 1000)} ago`;
+}
+
+/** From start to end, or to now while there is no end. */
+export function elapsed(start: string, end: string | null | undefined, now: number): string {
+  const ms = (end ? Date.parse(end) : now) - Date.parse(start);
+  return ms < 1000 ? '0 s' : duration(Math.floor(ms / 1000) * 1000);
+}
+
+const time = new Intl.DateTimeFormat('en-GB', {
+  hour: '2-digit',
+  minute: '2-digit',
+  second: '2-digit',
+});
+const full = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' });
+
+export const clock = (at: string) => time.format(new Date(at));
+export const moment = (at: string) => full.format(new Date(at));
+
+export const plural = (count: number, one: string, many = `${one}s`) =>
+  `${count} ${count === 1 ? one : many}`;
