@@ -1,0 +1,352 @@
+//! Starting a program under a guard.
+
+use crate::{
+    guard::{GUARD_ARGUMENT, own_executable},
+    ledger::{ProcessIdentity, identity_of},
+    process::{Process, supervise},
+    wire::{self, MAX_FDS, Report, Start},
+};
+use std::{
+    ffi::{OsStr, OsString},
+    fmt, io,
+    os::fd::{AsFd, OwnedFd, RawFd},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::{UnixStream, unix::pipe},
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// The highest number that a descriptor given to a program may have there.
+pub(crate) const MAX_FD_TARGET: RawFd = 63;
+
+/// How long a guard may take to start its program, on a machine that is very busy.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// Starts programs, each under a guard of its own.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    guard: PathBuf,
+}
+
+/// What is to be started. Its `Debug` text leaves out the values of the environment.
+pub struct Spawn {
+    /// An absolute path, or a bare name that is looked up in the `PATH` of `env`.
+    pub program: PathBuf,
+    pub args: Vec<OsString>,
+    /// The whole environment: nothing is inherited.
+    pub env: Vec<(OsString, OsString)>,
+    /// An absolute path.
+    pub cwd: PathBuf,
+    pub stdin: Stdin,
+    pub output: Output,
+    /// More descriptors for the program, each with the number it has there, from 3 to 63.
+    /// It gets these, 0, 1 and 2, and no others.
+    pub extra_fds: Vec<(RawFd, OwnedFd)>,
+    /// By this the program and its descendants are found when their guard is lost.
+    pub tag: Option<Tag>,
+}
+
+/// An environment variable that only this one program and its descendants have. Everything that
+/// carries it is killed when the guard is lost, so two programs must never share one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    pub name: OsString,
+    pub value: OsString,
+}
+
+/// What the program reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdin {
+    /// Nothing.
+    Null,
+    /// What is written to [`Process::stdin`].
+    Piped,
+}
+
+/// Where the program's output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Nowhere.
+    Null,
+    /// To [`Process::stdout`] and [`Process::stderr`].
+    Separate,
+    /// Both to [`Process::stdout`], in the order they were written.
+    Merged,
+}
+
+impl Spawn {
+    /// Without arguments and environment, reading nothing, its output in two pipes.
+    pub fn new(program: impl Into<PathBuf>, cwd: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            cwd: cwd.into(),
+            stdin: Stdin::Null,
+            output: Output::Separate,
+            extra_fds: Vec::new(),
+            tag: None,
+        }
+    }
+}
+
+impl fmt::Debug for Spawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Spawn")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("env", &names)
+            .field("cwd", &self.cwd)
+            .field("stdin", &self.stdin)
+            .field("output", &self.output)
+            .field("extra_fds", &self.extra_fds)
+            .field("tag", &self.tag)
+            .finish()
+    }
+}
+
+/// Why a program was not started. Nothing of it is left.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("find the program `{0}` in PATH: install it, or give its full path")]
+    NotInPath(String),
+    #[error("use the program path {}: give an absolute one", .0.display())]
+    RelativeProgram(PathBuf),
+    #[error("use the folder {}: give an absolute path", .0.display())]
+    RelativeFolder(PathBuf),
+    #[error("pass file descriptors: each needs a number of its own from 3 to {MAX_FD_TARGET}, and there may be {} of them", MAX_FDS - 3)]
+    BadDescriptors,
+    #[error("start the program: {0}")]
+    Refused(String),
+    #[error("start the guard {}: {source}", guard.display())]
+    NoGuard { guard: PathBuf, source: io::Error },
+    #[error("hear from the guard {}: it is not a NEXUS executable, or was stopped", .0.display())]
+    SilentGuard(PathBuf),
+    #[error("talk to the guard: {0}")]
+    Guard(io::Error),
+}
+
+impl Launcher {
+    /// With `guard` as the guard: an executable that calls
+    /// [`run_if_asked`](crate::guard::run_if_asked).
+    pub fn new(guard: PathBuf) -> Self {
+        Self { guard }
+    }
+
+    /// With the running executable as the guard.
+    pub fn from_current_exe() -> io::Result<Self> {
+        own_executable().map(Self::new)
+    }
+
+    /// Starts a program and returns when it runs.
+    ///
+    /// A caller that gives up in the middle leaves nothing behind.
+    pub async fn spawn(&self, spawn: Spawn) -> Result<Process, StartError> {
+        let program = resolve(&spawn)?;
+        if !spawn.cwd.is_absolute() {
+            return Err(StartError::RelativeFolder(spawn.cwd));
+        }
+        let ends = Ends::open(&spawn).map_err(StartError::Guard)?;
+        let tag = spawn.tag.clone();
+        let (guard, control) = self.start_guard(tag.as_ref())?;
+        let talk = BufReader::new(control);
+        let (start, fds) = message(program, spawn, ends.theirs)?;
+        let (talk, report) = timeout(START_LIMIT, hand_over(talk, &start, fds))
+            .await
+            .map_err(|_| StartError::SilentGuard(self.guard.clone()))?
+            .map_err(StartError::Guard)?;
+        match report {
+            Some(Report::Started(identity)) => Ok(supervise(
+                identity,
+                guard,
+                tag,
+                talk,
+                (ends.stdin, ends.stdout, ends.stderr),
+            )),
+            Some(Report::CouldNotStart { reason }) => Err(StartError::Refused(reason)),
+            Some(Report::Exited { .. } | Report::Signalled { .. } | Report::Gone) | None => {
+                Err(StartError::SilentGuard(self.guard.clone()))
+            }
+        }
+    }
+
+    /// The guard gets the tag too, so that a search at the next start finds one that hangs.
+    fn start_guard(&self, tag: Option<&Tag>) -> Result<(Guard, UnixStream), StartError> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(StartError::Guard)?;
+        ours.set_nonblocking(true).map_err(StartError::Guard)?;
+        let control = UnixStream::from_std(ours).map_err(StartError::Guard)?;
+        let mut command = Command::new(&self.guard);
+        command
+            .arg0("nexus-guard")
+            .arg(GUARD_ARGUMENT)
+            .env_clear()
+            .envs(tag.map(|tag| (&tag.name, &tag.value)))
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = command.spawn().map_err(|source| StartError::NoGuard {
+            guard: self.guard.clone(),
+            source,
+        })?;
+        let identity = child.id().and_then(identity_of);
+        Ok((Guard { child, identity }, control))
+    }
+}
+
+/// A guard that was started.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    pub child: Child,
+    pub identity: Option<ProcessIdentity>,
+}
+
+/// Both ends of the program's standard streams.
+struct Ends {
+    stdin: Option<pipe::Sender>,
+    stdout: Option<pipe::Receiver>,
+    stderr: Option<pipe::Receiver>,
+    /// 0, 1 and 2 of the program.
+    theirs: [OwnedFd; 3],
+}
+
+impl Ends {
+    fn open(spawn: &Spawn) -> io::Result<Self> {
+        let (stdin, their_stdin) = match spawn.stdin {
+            Stdin::Null => (None, null()?),
+            Stdin::Piped => {
+                let (reader, writer) = io::pipe()?;
+                let ours = pipe::Sender::from_owned_fd(writer.into())?;
+                (Some(ours), reader.into())
+            }
+        };
+        let (stdout, their_stdout) = match spawn.output {
+            Output::Null => (None, null()?),
+            Output::Separate | Output::Merged => output_pipe()?,
+        };
+        let (stderr, their_stderr) = match spawn.output {
+            Output::Null => (None, null()?),
+            Output::Separate => output_pipe()?,
+            Output::Merged => (None, their_stdout.try_clone()?),
+        };
+        Ok(Self {
+            stdin,
+            stdout,
+            stderr,
+            theirs: [their_stdin, their_stdout, their_stderr],
+        })
+    }
+}
+
+fn null() -> io::Result<OwnedFd> {
+    let file = std::fs::File::options();
+    Ok(file
+        .clone()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?
+        .into())
+}
+
+fn output_pipe() -> io::Result<(Option<pipe::Receiver>, OwnedFd)> {
+    let (reader, writer) = io::pipe()?;
+    let ours = pipe::Receiver::from_owned_fd(reader.into())?;
+    Ok((Some(ours), writer.into()))
+}
+
+/// The start message, and the descriptors that go with it.
+fn message(
+    program: PathBuf,
+    spawn: Spawn,
+    standard: [OwnedFd; 3],
+) -> Result<(Start, Vec<OwnedFd>), StartError> {
+    let mut targets = vec![0, 1, 2];
+    let mut fds = Vec::from(standard);
+    for (target, fd) in spawn.extra_fds {
+        if targets.contains(&target) || !(0..=MAX_FD_TARGET).contains(&target) {
+            return Err(StartError::BadDescriptors);
+        }
+        targets.push(target);
+        fds.push(fd);
+    }
+    if fds.len() > MAX_FDS {
+        return Err(StartError::BadDescriptors);
+    }
+    let mut env = spawn.env;
+    if let Some(tag) = spawn.tag {
+        env.push((tag.name, tag.value));
+    }
+    let start = Start {
+        program: program.into_os_string(),
+        args: spawn.args,
+        env,
+        cwd: spawn.cwd.into_os_string(),
+        targets,
+    };
+    Ok((start, fds))
+}
+
+/// Sends the start message and waits for the answer. Our copies of the descriptors are closed
+/// on the way, so that a pipe ends when the program's end of it does.
+async fn hand_over(
+    mut talk: BufReader<UnixStream>,
+    start: &Start,
+    fds: Vec<OwnedFd>,
+) -> io::Result<(BufReader<UnixStream>, Option<Report>)> {
+    let message = wire::encode(start)?;
+    let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+    let sent = wire::send_length(talk.get_ref(), &message, &borrowed);
+    drop(borrowed);
+    drop(fds);
+    let asked = async {
+        sent?;
+        talk.get_mut().write_all(&message).await
+    };
+    match asked.await {
+        Ok(()) => {}
+        // It ended without reading: the missing answer says what is to be said.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(e) => return Err(e),
+    }
+    let mut line = String::new();
+    let report = match talk.read_line(&mut line).await {
+        Ok(0) => None,
+        Ok(_) => Some(wire::parse(&line)?),
+        Err(e) if e.kind() == io::ErrorKind::ConnectionReset => None,
+        Err(e) => return Err(e),
+    };
+    Ok((talk, report))
+}
+
+/// The absolute path of the program. The current directory never has a say in it.
+fn resolve(spawn: &Spawn) -> Result<PathBuf, StartError> {
+    let program = &spawn.program;
+    if program.is_absolute() {
+        return Ok(program.clone());
+    }
+    if program.components().count() != 1 || program.file_name() != Some(program.as_os_str()) {
+        return Err(StartError::RelativeProgram(program.clone()));
+    }
+    let path = spawn.env.iter().rev().find(|(name, _)| name == "PATH");
+    path.and_then(|(_, path)| find_program(program.as_os_str(), path))
+        .ok_or_else(|| StartError::NotInPath(program.display().to_string()))
+}
+
+/// The first executable file called `name` in the absolute folders of `path`. Relative and
+/// empty entries are passed over, since they would let the current folder decide.
+pub fn find_program(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(name))
+        .find(|candidate| is_executable(candidate))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+}
