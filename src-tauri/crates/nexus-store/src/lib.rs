@@ -1,1 +1,26 @@
+//! What NEXUS remembers: the event log, the read models beside it, the ledger of processes
+//! and the transcripts of turns.
 //!
+//! The log must not lose: an event is acknowledged only when it is on the disk, and a change
+//! to what was written is noticed and named. Transcripts are best effort. The crate knows no
+//! rules of the domain: a body is text to it, and a state is a word.
+//!
+//! Everything here blocks. The engine calls it from a thread of its own.
+
+mod anchor;
+mod connection;
+mod error;
+mod fault;
+mod migration;
+mod place;
+mod store;
+mod table;
+mod transcript;
+mod verify;
+
+pub use error::StoreError;
+pub use store::{Reader, Store, StoreKey};
+pub use table::event::{NewEvent, StoredEvent};
+pub use table::process::{LedgerRow, NewProcess};
+pub use table::task_summary::{SummaryFilter, TaskSummary};
+pub use transcript::{NumberedLine, TranscriptLine, TranscriptPage, TranscriptWriter, Transcripts};
