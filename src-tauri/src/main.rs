@@ -4,6 +4,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // NEXUS runs its own executable again as the guard of each agent.
+    if let Some(code) = nexus_process::guard::run_if_asked() {
+        return code;
+    }
     log_to_stderr();
     match nexus_desktop::run(tauri::generate_context!()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,6 +13,9 @@ interface ApiReply {
   body: unknown;
 }
 
+/** A message of the change stream; after `lost` there is none. */
+type Heard = { changes: Change[] } | { lost: string };
+
 async function request(request: Request): Promise<Response> {
   const { pathname, search } = new URL(request.url);
   const text = await request.text();
@@ -36,8 +39,10 @@ async function request(request: Request): Promise<Response> {
 
 function subscribe(since: number, events: StreamEvents): Stop {
   let stopped = false;
-  const channel = new Channel<Change[]>((changes) => {
-    if (!stopped) events.onChanges(changes);
+  const channel = new Channel<Heard>((heard) => {
+    if (stopped) return;
+    if ('changes' in heard) events.onChanges(heard.changes);
+    else events.onLost(heard.lost);
   });
   invoke('subscribe', { since, onChanges: channel }).then(
     () => {
