@@ -5,6 +5,12 @@
 //! This crate stores nothing and decides nothing: permission, retries and what a turn means
 //! for the task are decided by the engine with the rules of `nexus-core`.
 
+mod claude;
+mod endpoint;
+mod registry;
 mod session;
 
+pub use claude::*;
+pub use endpoint::*;
+pub use registry::*;
 pub use session::*;

@@ -1,0 +1,98 @@
+//! Claude Code as a backend: the person's own installation, driven over its stream-json
+//! control protocol, one persistent process a session.
+//!
+//! `wire` spells the lines, `translate` says what they mean, `conversation` decides what
+//! follows from them, `carrier` holds the process, `mcp` is the `nexus` tools, `args` the
+//! launch line, `install` finds the program, `credential` says who pays.
+
+mod args;
+mod carrier;
+mod conversation;
+mod credential;
+mod install;
+mod mcp;
+mod translate;
+mod wire;
+
+pub use args::Environment;
+pub use credential::Credential;
+pub use install::{InstallError, Installation, LoginStatus, NoVersion, Search, Version};
+
+use crate::{Backend, BaseUrl, Session, SessionSpec};
+use async_trait::async_trait;
+use nexus_core::TurnOutcome;
+use nexus_process::{Launcher, Spawn, Stdin, Tag};
+
+/// The variable that marks an agent's process and all it starts, with the session's id.
+pub const AGENT_TAG: &str = "NEXUS_AGENT";
+
+/// What the backend needs to know.
+#[derive(Clone, Debug)]
+pub struct ClaudeConfig {
+    pub installation: Installation,
+    pub launcher: Launcher,
+    pub credential: Credential,
+    /// Another address than the usual one. Needs a key.
+    pub base_url: Option<BaseUrl>,
+    pub environment: Environment,
+}
+
+/// The Claude Code backend.
+#[derive(Clone, Debug)]
+pub struct ClaudeCode {
+    config: ClaudeConfig,
+}
+
+impl ClaudeCode {
+    pub fn new(config: ClaudeConfig) -> Self {
+        Self { config }
+    }
+
+    async fn start(&self, spec: &SessionSpec, resume: bool) -> Result<Session, TurnOutcome> {
+        let config = &self.config;
+        let key = config.credential.pipe().map_err(could_not_start)?;
+        let by_login = key.is_none();
+        let mut spawn = Spawn::new(&config.installation.program, &spec.workspace);
+        spawn.args = args::arguments(spec, resume, config.installation.version);
+        spawn.env = args::environment(&config.environment, config.base_url.as_ref(), !by_login);
+        spawn.stdin = Stdin::Piped;
+        spawn.extra_fds = key.into_iter().map(|fd| (args::KEY_FD, fd)).collect();
+        spawn.tag = Some(Tag {
+            name: AGENT_TAG.into(),
+            value: spec.session.to_string().into(),
+        });
+        let process = config
+            .launcher
+            .spawn(spawn)
+            .await
+            .map_err(could_not_start)?;
+        carrier::open(process, spec, by_login).await
+    }
+}
+
+fn could_not_start(error: impl std::fmt::Display) -> TurnOutcome {
+    TurnOutcome::CouldNotStart {
+        message: format!("failed to {error}"),
+    }
+}
+
+/// The words with which the program refuses to start a session that exists.
+const SESSION_EXISTS: &str = "is already in use";
+
+#[async_trait]
+impl Backend for ClaudeCode {
+    async fn open(&self, spec: SessionSpec) -> Result<Session, TurnOutcome> {
+        self.config
+            .credential
+            .check(self.config.base_url.as_ref())?;
+        match self.start(&spec, spec.resume).await {
+            // Its first turn began in a process that ended before anybody noted the turn.
+            Err(TurnOutcome::Exited { stderr, .. })
+                if !spec.resume && stderr.contains(SESSION_EXISTS) =>
+            {
+                self.start(&spec, true).await
+            }
+            opened => opened,
+        }
+    }
+}
