@@ -105,12 +105,8 @@ fn copy(connection: &Connection, place: &Place, backup: &Path) -> Result<(), Sto
             .and_then(|copy| copy.run_to_completion(1024, Duration::ZERO, None))
             .map_err(on_copy)?;
     }
-    place::private_file()
-        .write(true)
-        .open(&unfinished)
-        .and_then(|file| file.sync_all())
-        .and_then(|()| fs::rename(&unfinished, backup))
-        .map_err(on_file)?;
+    place::sync_file(&unfinished)?;
+    fs::rename(&unfinished, backup).map_err(on_file)?;
     place.sync_dir()
 }
 

@@ -61,6 +61,14 @@ impl Place {
     }
 }
 
+/// Makes what is in `file` survive a power loss.
+pub(crate) fn sync_file(file: &Path) -> Result<(), StoreError> {
+    // Windows syncs only what is open for writing.
+    let open = OpenOptions::new().write(true).open(file);
+    open.and_then(|open| open.sync_all())
+        .map_err(|error| StoreError::io(file, &error))
+}
+
 /// Which file a name led to when it was opened.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Identity {

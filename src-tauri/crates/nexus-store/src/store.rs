@@ -72,6 +72,8 @@ impl Store {
         let identity = Identity::of(file).map_err(|error| StoreError::io(file, &error))?;
         let mut anchor = Anchor::open(&place.anchor)?;
         anchor.write(&head);
+        // SQLite passes over a failure to record that its write-ahead log was made.
+        place.sync_dir()?;
         Ok(Self {
             reader: Reader { connection, place },
             anchor,
@@ -269,8 +271,10 @@ fn create(place: &Place, key: StoreKey) -> Result<(), StoreError> {
     {
         let mut connection = connection::open(&unfinished, key, Access::Write)?;
         migration::migrate(&mut connection, 0, MIGRATIONS)
+            .and_then(|()| connection::make_durable(&connection))
             .map_err(|fault| StoreError::at(&unfinished, fault))?;
     }
+    place::sync_file(&unfinished)?;
     fs::rename(&unfinished, &place.file).map_err(|error| StoreError::io(&place.file, &error))?;
     place.sync_dir()
 }
