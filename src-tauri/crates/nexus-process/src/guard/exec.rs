@@ -7,7 +7,7 @@ use crate::wire::{self, Start};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::{
     io::fcntl_dupfd_cloexec,
-    process::{Resource, Rlimit, Signal},
+    process::{Resource, Rlimit},
 };
 use std::{
     ffi::OsStr,
@@ -96,10 +96,11 @@ fn limit_ourselves(guard: Option<&OsStr>) -> io::Result<()> {
     rustix::process::setrlimit(Resource::Core, none)?;
     #[cfg(target_os = "linux")]
     {
+        use rustix::process::{Signal, set_parent_process_death_signal};
         rustix::thread::set_no_new_privs(true)?;
         // SIGTERM and not SIGKILL: agents end their own tools on it, and when only the guard is
         // gone NEXUS still kills what remains.
-        rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+        set_parent_process_death_signal(Some(Signal::TERM))?;
     }
     // The guard may have died before the signal was asked for.
     let parent = std::os::unix::process::parent_id().to_string();
