@@ -5,7 +5,7 @@
  * says so.
  */
 import { DragDropContext, Draggable, Droppable } from '@hello-pangea/dnd';
-import { type ReactNode, useState } from 'react';
+import { type KeyboardEvent, type ReactNode, useState } from 'react';
 import type { TaskCard as Card } from '../api/types';
 import css from './BoardDnd.module.css';
 import { type Column, columns, type Move, moveNames, moveTo } from './columns';
@@ -65,12 +65,7 @@ export function BoardDnd({ cards, draw, onMove, onOpen, chosen }: Props) {
                           ref={drag.innerRef}
                           {...drag.draggableProps}
                           {...drag.dragHandleProps}
-                          {...asGroup(card)}
-                          onKeyDown={(event) => {
-                            if (event.key === 'Enter' && event.target === event.currentTarget) {
-                              onOpen(card);
-                            }
-                          }}
+                          {...asGroup(card, onOpen)}
                           className={css.held}
                           data-dragging={isDragging}
                         >
@@ -92,7 +87,10 @@ export function BoardDnd({ cards, draw, onMove, onOpen, chosen }: Props) {
 }
 
 /** The card has a link and buttons of its own, so it is a group and not a button. */
-const asGroup = (card: Card) => ({
+const asGroup = (card: Card, onOpen: (card: Card) => void) => ({
+  onKeyDown: (event: KeyboardEvent) => {
+    if (event.key === 'Enter' && event.target === event.currentTarget) onOpen(card);
+  },
   role: 'group',
   'aria-roledescription': 'card that can be moved',
   'aria-label': `${card.name}, ${card.title}`,

@@ -48,7 +48,10 @@ export const theme = createTheme({
     xl: '0 8px 24px rgb(0 0 0 / 0.18)',
   },
   components: {
-    Button: { defaultProps: { size: 'xs' }, styles: { root: { height: 30, fontSize: 13 } } },
+    Button: {
+      defaultProps: { size: 'xs' },
+      styles: { root: { height: 30, fontSize: 13, fontWeight: 500 } },
+    },
     ActionIcon: { defaultProps: { variant: 'subtle', color: 'gray', size: 28 } },
     Radio: { styles: { label: { fontSize: 13 }, description: { fontSize: 12 } } },
     Modal: { defaultProps: { transitionProps: { duration: 120 }, radius: 'md' } },

@@ -1,0 +1,59 @@
+/** The plan as a list: who does what, and how far it is. */
+import type { StageState, Step, Task } from '../api/types';
+import { duration, usd } from '../parts/format';
+import { Monogram, stageWords } from '../parts/Seat';
+import css from './StepList.module.css';
+
+const glyphs: Record<StageState, string> = {
+  waiting: '○',
+  running: '●',
+  needs_you: '!',
+  parked: '‖',
+  done: '✓',
+  failed: '×',
+  skipped: '–',
+  cancelled: '–',
+};
+
+export function StepList({ task }: { task: Task }) {
+  return (
+    <>
+      <h2 className={css.title}>
+        Steps
+        {task.round > 1 ? (
+          <span className={css.muted}>
+            {' '}
+            round {task.round} of {task.max_rounds}
+          </span>
+        ) : null}
+      </h2>
+      <ol className={css.list}>
+        {task.steps.map((step) => (
+          <li key={step.id} className={css.step} data-state={step.state}>
+            <span className={css.glyph} title={stageWords[step.state]}>
+              <span aria-hidden>{glyphs[step.state]}</span>
+            </span>
+            <div className={css.what}>
+              <span className={css.name}>
+                {step.title} <Monogram role={step.role} />
+              </span>
+              <span className={css.muted}>{stepLine(step)}</span>
+              {step.trouble ? <span className={css.trouble}>{step.trouble}</span> : null}
+            </div>
+          </li>
+        ))}
+      </ol>
+    </>
+  );
+}
+
+function stepLine(step: Step): string {
+  const parts: string[] = [];
+  if (step.state === 'running' && step.progress) parts.push(step.progress);
+  else parts.push(stageWords[step.state]);
+  if (step.verdict) parts.push(`verdict ${step.verdict}`);
+  if (step.attempts > 1) parts.push(`${step.attempts} attempts`);
+  if (step.duration_ms > 0) parts.push(duration(step.duration_ms));
+  if (step.cost_usd != null && step.cost_usd > 0) parts.push(usd(step.cost_usd));
+  return parts.join(' · ');
+}

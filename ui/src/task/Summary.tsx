@@ -1,0 +1,219 @@
+/** The task at a glance: what was wanted, what is claimed, and what is proven. */
+import { Fragment, type ReactNode, useState } from 'react';
+import type { CheckRun, Evidence, Permissions, Step, Task } from '../api/types';
+import { StandingTag } from '../board/TaskCard';
+import { duration } from '../parts/format';
+import { Markdown } from '../parts/Markdown';
+import { Notice } from '../parts/Notice';
+import { SeatName } from '../parts/Seat';
+import { Tag } from '../parts/Tag';
+import { StepList } from './StepList';
+import css from './Summary.module.css';
+
+const rights: Record<Permissions, string> = {
+  ask: 'Every edit and command is asked for',
+  workspace: 'Free inside the copy; everything else asks',
+  all: 'Any command may run, not contained',
+};
+
+export function Summary({ task }: { task: Task }) {
+  return (
+    <div className={css.page}>
+      <div className={css.main}>
+        <Part title="What you asked for">
+          <p className={css.wish}>{task.text}</p>
+        </Part>
+        <Part title="What NEXUS checked itself">
+          <Proof task={task} />
+        </Part>
+        {task.summary ? (
+          <Part title="What the team says" note="a claim, in its own words">
+            <Markdown text={task.summary} />
+          </Part>
+        ) : null}
+        {task.steps.some((step) => step.summary) ? (
+          <Part title="Step by step">
+            {task.steps.map((step) => (
+              <StepReport key={step.id} step={step} />
+            ))}
+          </Part>
+        ) : null}
+      </div>
+      <aside className={css.side}>
+        <StepList task={task} />
+        <h2 className={css.sideTitle}>Where</h2>
+        <dl className={css.facts}>
+          <Fact name="Your folder" value={task.folder} />
+          <Fact name="The task’s copy" value={task.workspace ?? 'not there now'} />
+          <Fact name="Scratchpads" value={task.scratchpads} />
+        </dl>
+        <h2 className={css.sideTitle}>How</h2>
+        <dl className={css.facts}>
+          <Fact
+            name="Team"
+            value={task.card.team === 'practice' ? 'Practice, no AI' : 'Claude Code agents'}
+          />
+          <Fact
+            name="Planner"
+            value={task.planner === 'standard' ? 'Standard pipeline' : 'OpenAI-compatible model'}
+          />
+          <Fact name="Permissions" value={rights[task.permissions]} />
+        </dl>
+        {task.not_contained ? (
+          <Notice meaning="warning">
+            Commands of this task run with your rights on this machine. They are not contained.
+          </Notice>
+        ) : null}
+      </aside>
+    </div>
+  );
+}
+
+function Part({ title, note, children }: { title: string; note?: string; children: ReactNode }) {
+  return (
+    <section className={css.part}>
+      <h2 className={css.title}>
+        {title} {note ? <span className={css.note}>{note}</span> : null}
+      </h2>
+      {children}
+    </section>
+  );
+}
+
+const Fact = ({ name, value }: { name: string; value: string }) => (
+  <div>
+    <dt>{name}</dt>
+    <dd>{value}</dd>
+  </div>
+);
+
+/** The checks after the work beside the same checks before it. */
+export function Proof({ task }: { task: Task }) {
+  return (
+    <>
+      <p className={css.standing}>
+        {task.card.standing ? <StandingTag standing={task.card.standing} /> : null}{' '}
+        {task.standing_text}
+      </p>
+      <Checks before={task.baseline ?? null} after={task.evidence ?? null} />
+    </>
+  );
+}
+
+function Checks({ before, after }: { before: CheckRun | null; after: CheckRun | null }) {
+  const commands = [
+    ...new Set([...(after?.checks ?? []), ...(before?.checks ?? [])].map((check) => check.command)),
+  ];
+  const [open, setOpen] = useState<string | null>(null);
+  if (commands.length === 0) return null;
+  const find = (run: CheckRun | null, command: string) =>
+    run?.checks.find((check) => check.command === command);
+  return (
+    <div className={css.tableFrame}>
+      <table className={css.checks} data-testid="evidence">
+        <thead>
+          <tr>
+            <th scope="col">Check</th>
+            <th scope="col">Before</th>
+            <th scope="col">After</th>
+            <th scope="col">
+              <span className={css.hidden}>Output</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {commands.map((command) => {
+            const now = find(after, command);
+            const shown = open === command;
+            return (
+              <Fragment key={command}>
+                <tr>
+                  <td>
+                    <code>{command}</code>
+                  </td>
+                  <td>
+                    <Result check={find(before, command)} />
+                  </td>
+                  <td>
+                    <Result check={now} />
+                  </td>
+                  <td className={css.right}>
+                    {now ? (
+                      <button
+                        type="button"
+                        className={css.toggle}
+                        aria-expanded={shown}
+                        onClick={() => setOpen(shown ? null : command)}
+                      >
+                        {shown ? 'Hide output' : 'Output'}
+                      </button>
+                    ) : null}
+                  </td>
+                </tr>
+                {shown && now ? (
+                  <tr>
+                    <td colSpan={4}>
+                      <pre className={css.output}>{now.output_tail || '(no output)'}</pre>
+                      <p className={css.note}>
+                        Content {now.tree.slice(0, 12)} · output {now.output_sha256.slice(0, 12)}
+                      </p>
+                    </td>
+                  </tr>
+                ) : null}
+              </Fragment>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function exitWords(check: Evidence): string {
+  if (check.ok) return 'passed';
+  if (check.exit_code === 124) return 'timed out';
+  if (check.exit_code === 127) return 'program not found';
+  return `exit ${check.exit_code}`;
+}
+
+function Result({ check }: { check: Evidence | undefined }) {
+  if (!check) return <span className={css.note}>not run</span>;
+  return (
+    <span className={css.result}>
+      <Tag meaning={check.ok ? 'success' : 'danger'}>{exitWords(check)}</Tag>
+      <span className={css.note}>{duration(check.duration_ms)}</span>
+    </span>
+  );
+}
+
+function StepReport({ step }: { step: Step }) {
+  if (!step.summary && step.findings.length === 0) return null;
+  return (
+    <div className={css.report}>
+      <div className={css.reportHead}>
+        <SeatName role={step.role} />
+        <span className={css.note}>{step.title}</span>
+        {step.verdict ? (
+          <Tag meaning={step.verdict === 'pass' ? 'success' : 'danger'}>
+            verdict: {step.verdict}
+          </Tag>
+        ) : null}
+        {step.structured ? null : <Tag meaning="plain">written as plain text</Tag>}
+      </div>
+      {step.summary ? <Markdown text={step.summary} /> : null}
+      {step.findings.length > 0 ? (
+        <ul className={css.findings}>
+          {step.findings.map((finding) => (
+            <li key={`${finding.location ?? ''}${finding.problem}`}>
+              <Tag meaning={finding.severity === 'low' ? 'plain' : 'warning'}>
+                {finding.severity}
+              </Tag>{' '}
+              {finding.problem} {finding.location ? <code>{finding.location}</code> : null}
+              {finding.suggestion ? <p className={css.note}>{finding.suggestion}</p> : null}
+            </li>
+          ))}
+        </ul>
+      ) : null}
+    </div>
+  );
+}
