@@ -46,6 +46,10 @@ fn bench_real() -> Done {
 /// `cargo xtask package`.
 pub(crate) fn package(bundles: &str) -> Done {
     prepare_interface()?;
+    println!("Building the command line program, which the packages carry too:");
+    Program::cargo()
+        .args(["build", "--locked", "--release", "--package=nexus-cli"])
+        .show()?;
     tauri(&["build", "--bundles", bundles]).show()?;
     let folder = place::target().join("release/bundle");
     println!("\nThe packages are in {}", folder.display());

@@ -104,7 +104,13 @@ impl Program {
     pub(crate) fn log(self, mut file: &File) -> Done {
         writeln!(file, "$ {self}")?;
         let mut command = self.command();
-        command.stdout(file.try_clone()?).stderr(file.try_clone()?);
+        command
+            .stdout(file.try_clone()?)
+            .stderr(file.try_clone()?)
+            // The closing lines of test runners are looked for in here, and people read it.
+            .env("NO_COLOR", "1")
+            .env_remove("FORCE_COLOR")
+            .env("CARGO_TERM_COLOR", "never");
         let status = command.status();
         self.judge(status)
     }
