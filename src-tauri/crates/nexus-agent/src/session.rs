@@ -15,6 +15,12 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// The error is the outcome a turn would have had: `CouldNotStart`, `AuthRequired`,
     /// `SessionLost`, `BadProtocol`…
     async fn open(&self, spec: SessionSpec) -> Result<Session, TurnOutcome>;
+
+    /// Whether a session could be opened now, as far as that can be told without one. The
+    /// error is what [`Backend::open`] would answer.
+    async fn ready(&self) -> Result<(), TurnOutcome> {
+        Ok(())
+    }
 }
 
 /// What a session is to be.

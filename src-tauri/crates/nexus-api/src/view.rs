@@ -219,6 +219,12 @@ pub struct TaskView {
     pub conflicts: Vec<String>,
     /// Why the task failed or is paused, with the next step.
     pub failure: Option<String>,
+    /// `project`, `provider`, `environment` or `agent`, when the task failed.
+    pub failure_kind: Option<String>,
+    /// Beta said fail and the rounds are used up.
+    pub verdict_failed: bool,
+    /// The work could not be done because nobody was there to answer a question.
+    pub stuck_unasked: bool,
     /// The outcome in Beta's or the last agent's own words: a claim.
     pub summary: Option<String>,
     pub round: u32,
@@ -443,7 +449,10 @@ pub enum ChangeView {
         items: Vec<TimelineItem>,
     },
     /// The list of projects changed.
-    Projects { seq: u64, projects: Vec<ProjectView> },
+    Projects {
+        seq: u64,
+        projects: Vec<ProjectView>,
+    },
 }
 
 /// A new task.

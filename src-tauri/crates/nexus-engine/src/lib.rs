@@ -1,1 +1,25 @@
+//! The orchestrator at run time: the only thing in NEXUS that acts.
 //!
+//! One [dispatcher](dispatcher) takes every order and every piece of news, lets the core
+//! decide, appends the facts, and only then lets anyone see them. What the core says is owed
+//! is carried out by [hands](hands): tasks that copy folders, run checks and carry agent
+//! sessions. Hands report; the dispatcher decides. Hosts hold an [`Engine`] and nothing else.
+
+mod changes;
+mod data_dir;
+mod dispatcher;
+mod engine;
+mod environment;
+mod error;
+mod hands;
+mod machine;
+mod options;
+mod state;
+
+pub use changes::{Change, ChangeStream};
+pub use data_dir::{DataDir, Ownership};
+pub use engine::{Engine, FolderFacts, NewTask, Timeline, TimelineEntry};
+pub use environment::for_checks;
+pub use error::{EngineError, ErrorKind};
+pub use machine::Machine;
+pub use options::{Backends, EngineOptions};

@@ -22,7 +22,7 @@ impl Place {
     pub(crate) fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
-            file: dir.join("nexus.db"),
+            file: dir.join(crate::Store::FILE),
             anchor: dir.join("nexus.head"),
         }
     }

@@ -52,6 +52,9 @@ enum Durability {
 }
 
 impl Store {
+    /// The name of the database in the data folder.
+    pub const FILE: &'static str = "nexus.db";
+
     /// Opens the store in `dir`, making folder and store where they are absent, bringing an
     /// older format up to date, and checking every event that was ever written.
     pub fn open(dir: &Path, key: StoreKey) -> Result<Self, StoreError> {

@@ -170,6 +170,7 @@ impl Git {
             args: args.into_iter().map(|a| a.as_ref().to_owned()).collect(),
             work_tree: None,
             index: None,
+            settings: &[],
             input: Vec::new(),
         }
     }
@@ -194,6 +195,7 @@ pub(crate) struct Call<'a> {
     args: Vec<OsString>,
     work_tree: Option<PathBuf>,
     index: Option<PathBuf>,
+    settings: &'static [&'static str],
     input: Vec<u8>,
 }
 
@@ -214,6 +216,12 @@ impl Call<'_> {
     /// Uses this index file.
     pub(crate) fn index(mut self, file: &Path) -> Self {
         self.index = Some(file.to_owned());
+        self
+    }
+
+    /// Uses each `name=value` in place of the usual setting.
+    pub(crate) fn settings(mut self, settings: &'static [&'static str]) -> Self {
+        self.settings = settings;
         self
     }
 
@@ -346,7 +354,7 @@ fn command(call: &Call<'_>) -> Command {
     } else if call.git_dir.is_dir() {
         command.current_dir(&call.git_dir);
     }
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter().chain(call.settings) {
         command.args(["-c", setting]);
     }
     command

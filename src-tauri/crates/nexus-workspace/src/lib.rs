@@ -46,4 +46,5 @@ pub use walk::{Heavy, Limits, SkipReason, Skipped, TooBig, TooMuch};
 pub use workspace::{Workspace, WorkspaceError, remove_workspace};
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;

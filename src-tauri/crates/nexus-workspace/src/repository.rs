@@ -1,12 +1,13 @@
 //! The git directory that NEXUS keeps for a project: its layout, and the snapshots kept in it.
 
-use crate::{Git, GitError};
+use crate::{Git, GitError, plain_file::hint};
 use nexus_core::SnapshotId;
 use std::{
-    fs::{self, File},
-    io,
+    fs::{self, File, FileTimes},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
+use tempfile::{NamedTempFile, TempPath};
 
 /// Makes git give and take bytes as they are: no line ends, keywords, filters or encodings,
 /// whatever a project's own attributes say. It also keeps a project from hiding a change by
@@ -114,22 +115,36 @@ pub(crate) enum Layout<'a> {
     },
 }
 
-/// Writes the files of a git directory, so that whatever stood in them before is gone.
+/// Writes the files of a git directory, so that whatever else stood in them is gone.
 pub(crate) fn lay_out(dir: &Path, layout: Layout<'_>) -> io::Result<()> {
     for needed in ["info", "objects/info", "objects/pack", "refs/heads"] {
         fs::create_dir_all(dir.join(needed))?;
     }
-    fs::write(dir.join("HEAD"), "ref: refs/heads/main\n")?;
-    fs::write(dir.join("info/attributes"), ATTRIBUTES)?;
+    let write = |path: &str, text: &str| write_whole(&dir.join(path), text);
+    write("info/attributes", ATTRIBUTES)?;
     match layout {
-        Layout::Bare => fs::write(dir.join("config"), BARE_CONFIG),
+        Layout::Bare => write("config", BARE_CONFIG)?,
         Layout::Disposable { objects, exclude } => {
-            let alternates = dir.join("objects/info/alternates");
-            fs::write(alternates, format!("{}\n", objects.display()))?;
-            fs::write(dir.join("info/exclude"), exclude.join("\n") + "\n")?;
-            fs::write(dir.join("config"), DISPOSABLE_CONFIG)
+            let alternates = format!("{}\n", objects.display());
+            write("objects/info/alternates", &alternates)?;
+            write("info/exclude", &(exclude.join("\n") + "\n"))?;
+            write("config", DISPOSABLE_CONFIG)?;
         }
     }
+    write("HEAD", "ref: refs/heads/main\n")
+}
+
+/// Makes a file say this, and leaves it alone if it does: somebody may be reading it, who must
+/// never see half of it.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    if hint(path, u64::MAX).as_deref() == Some(text) {
+        return Ok(());
+    }
+    let dir = path.parent().unwrap_or(path);
+    let mut file = NamedTempFile::new_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
 }
 
 const BARE_CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n";
@@ -173,8 +188,12 @@ pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Holds an index file for one use at a time, over all threads and processes.
+/// An index file that is used by one at a time, over all threads and processes.
+///
+/// An index only saves time: it remembers what files looked like when they were hashed. The
+/// lock is held as long as this lives.
 pub(crate) struct IndexLock {
+    index: PathBuf,
     _held: File,
 }
 
@@ -187,9 +206,42 @@ impl IndexLock {
         leftover.push(".lock");
         match fs::remove_file(leftover) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(Self { _held: held }),
+            _ => Ok(Self {
+                index: index.to_owned(),
+                _held: held,
+            }),
         }
     }
+
+    /// A copy to work on, so that a git that outlives its owner writes where nobody looks. It
+    /// goes away when it is not put back. False if there was nothing to copy.
+    pub(crate) fn copy(&self) -> io::Result<(TempPath, bool)> {
+        let dir = self.index.parent().unwrap_or(&self.index);
+        let copy = NamedTempFile::with_prefix_in("index-", dir)?.into_temp_path();
+        let known = copy_index(&self.index, &copy);
+        match known {
+            Ok(()) => Ok((copy, true)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Git takes an empty file for a damaged index, and none for an empty one.
+                fs::remove_file(&copy)?;
+                Ok((copy, false))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts the copy in the place of the index.
+    pub(crate) fn put_back(&self, copy: TempPath) -> io::Result<()> {
+        Ok(copy.persist(&self.index)?)
+    }
+}
+
+/// Copies an index with its time: git trusts only what is older than its index.
+pub(crate) fn copy_index(from: &Path, to: &Path) -> io::Result<()> {
+    let modified = fs::metadata(from)?.modified()?;
+    fs::copy(from, to)?;
+    let copy = File::options().write(true).open(to)?;
+    copy.set_times(FileTimes::new().set_modified(modified))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! records the result as a tree with a commit on it.
 
 use crate::{
-    BadPattern, BrokenGit, GitError, Limits, Repository, Skipped, TooBig, TooMuch,
+    BadPattern, BrokenGit, GitError, GitVersion, Limits, Repository, Skipped, TooBig, TooMuch,
+    git::Call,
     person_git::PersonGit,
     repository::IndexLock,
     rules::{Matcher, Rules, is_git_dir},
@@ -36,7 +37,7 @@ pub enum SnapshotError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("read `{path}`: {problem}; make it readable for you, or exclude it in .gitignore")]
     UnreadableFile { path: String, problem: String },
-    #[error("copy `{0}`: its name is not UTF-8; rename it, or exclude it with a pattern like `{pattern}` in .gitignore", pattern = .0.replace('\u{fffd}', "?"))]
+    #[error("copy `{0}`: its name is not UTF-8; rename it, or exclude it with a pattern like `{pattern}` in .gitignore", pattern = .0.replace('\u{fffd}', "*"))]
     NotUtf8(String),
     #[error(transparent)]
     TooBig(#[from] TooBig),
@@ -170,12 +171,18 @@ impl Repository {
             path: what.index.to_owned(),
             source,
         };
-        let _lock = IndexLock::take(what.index).map_err(storage)?;
         let mut listing = walk(what.folder, what.matcher, what.limits)?;
         what.add_tracked(&mut listing)?;
-        self.update_index(what, &listing)?;
-        let tree = what.call(self, ["write-tree"]).text()?;
-        let tree = TreeId::parse(&tree).ok_or_else(|| unexpected("write-tree"))?;
+        let lock = IndexLock::take(what.index).map_err(storage)?;
+        let (index, known) = lock.copy().map_err(storage)?;
+        let tree = Hashing {
+            repository: self,
+            folder: what.folder,
+            index: &index,
+            known,
+        }
+        .tree_of(&listing)?;
+        lock.put_back(index).map_err(storage)?;
         let id = self.commit(&tree, what.label, what.parent)?;
         Ok(Snapshot {
             id,
@@ -184,42 +191,6 @@ impl Repository {
             bytes: listing.bytes(),
             skipped: listing.skipped,
         })
-    }
-
-    /// Makes the index say what is in the folder.
-    fn update_index(&self, what: &Recording<'_>, listing: &Listing) -> Result<(), SnapshotError> {
-        let known = match what.call(self, ["ls-files", "-z"]).bytes() {
-            Ok(known) => known,
-            // The index only saves time: one that cannot be read is made anew.
-            Err(GitError::Failed { .. }) => {
-                fs::remove_file(what.index).map_err(|source| SnapshotError::Storage {
-                    path: what.index.to_owned(),
-                    source,
-                })?;
-                Vec::new()
-            }
-            Err(other) => return Err(other.into()),
-        };
-        let present: HashSet<&str> = listing.files.iter().map(|f| f.path.as_str()).collect();
-        let known = known.split(|b| *b == 0);
-        let known = known.filter_map(|path| std::str::from_utf8(path).ok());
-        let gone: Vec<&str> = known
-            .filter(|path| !path.is_empty() && !present.contains(path))
-            .collect();
-        if !gone.is_empty() {
-            let args = ["update-index", "--force-remove", "-z", "--stdin"];
-            what.call(self, args).paths(gone).run()?;
-        }
-        let args = [
-            "update-index",
-            "--add",
-            "--remove",
-            "--replace",
-            "-z",
-            "--stdin",
-        ];
-        let paths = listing.files.iter().map(|f| f.path.as_str());
-        Ok(what.call(self, args).paths(paths).run()?)
     }
 
     /// Makes a commit of a tree.
@@ -257,16 +228,84 @@ pub(crate) struct Recording<'a> {
     pub(crate) parent: Option<&'a SnapshotId>,
 }
 
-impl Recording<'_> {
-    fn call<'g, const N: usize>(
-        &self,
-        repository: &'g Repository,
-        args: [&str; N],
-    ) -> crate::git::Call<'g> {
-        let call = repository.git.call(&repository.dir, args);
-        call.work_tree(self.folder).index(self.index)
+/// Turns what was listed into a tree.
+struct Hashing<'a> {
+    repository: &'a Repository,
+    folder: &'a Path,
+    index: &'a Path,
+    /// The index remembers the last time.
+    known: bool,
+}
+
+impl<'a> Hashing<'a> {
+    fn tree_of(mut self, listing: &Listing) -> Result<TreeId, SnapshotError> {
+        self.forget_gone(listing)?;
+        let args = [
+            "update-index",
+            "--add",
+            "--remove",
+            "--replace",
+            "-z",
+            "--stdin",
+        ];
+        let mut update = self.call(args);
+        if !self.known && self.repository.git.version() >= PACKS_AT_ONCE {
+            update = update.settings(ONE_PACK);
+        }
+        update
+            .paths(listing.files.iter().map(|f| f.path.as_str()))
+            .run()?;
+        let tree = self.call(["write-tree"]).text()?;
+        Ok(TreeId::parse(&tree).ok_or_else(|| unexpected("write-tree"))?)
     }
 
+    /// Takes out of the index what is not in the folder any more.
+    fn forget_gone(&mut self, listing: &Listing) -> Result<(), SnapshotError> {
+        let known = match self.call(["ls-files", "-z"]).bytes() {
+            Ok(known) => known,
+            // One that cannot be read is made anew.
+            Err(GitError::Failed { .. }) => {
+                let removed = fs::remove_file(self.index);
+                removed.map_err(|source| SnapshotError::Storage {
+                    path: self.index.to_owned(),
+                    source,
+                })?;
+                self.known = false;
+                return Ok(());
+            }
+            Err(other) => return Err(other.into()),
+        };
+        let present: HashSet<&str> = listing.files.iter().map(|f| f.path.as_str()).collect();
+        let known = known.split(|b| *b == 0);
+        let known = known.filter_map(|path| std::str::from_utf8(path).ok());
+        let gone: Vec<&str> = known
+            .filter(|path| !path.is_empty() && !present.contains(path))
+            .collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let args = ["update-index", "--force-remove", "-z", "--stdin"];
+        Ok(self.call(args).paths(gone).run()?)
+    }
+
+    fn call<const N: usize>(&self, args: [&str; N]) -> Call<'a> {
+        let call = self.repository.git.call(&self.repository.dir, args);
+        call.work_tree(self.folder).index(self.index)
+    }
+}
+
+/// From here on git writes one pack for all the large files of a call, and not one for each.
+const PACKS_AT_ONCE: GitVersion = GitVersion {
+    major: 2,
+    minor: 38,
+};
+
+/// Makes git write everything larger than a byte into one pack, which is several times faster
+/// than a file for each object when everything is new. Git mixes up its folders when it also
+/// collects the other objects for one sync, so those are synced one by one.
+const ONE_PACK: &[&str] = &["core.bigFileThreshold=1", "core.fsyncMethod=fsync"];
+
+impl Recording<'_> {
     /// Adds the tracked files that the walk left out because they are ignored.
     fn add_tracked(&self, listing: &mut Listing) -> Result<(), SnapshotError> {
         let walked: HashSet<&str> = listing.files.iter().map(|f| f.path.as_str()).collect();

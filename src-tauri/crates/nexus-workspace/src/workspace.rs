@@ -8,7 +8,7 @@ use crate::{
     GitError, Limits, Repository, Snapshot, SnapshotError, Source,
     copy::{CopyError, Move, NotCopied, copy_listed},
     plain_file::read_head,
-    repository::{Layout, create_private_dir, lay_out},
+    repository::{IndexLock, Layout, copy_index, create_private_dir, lay_out},
     rules::Rules,
     snapshot::Recording,
 };
@@ -102,8 +102,8 @@ impl Repository {
             rules: source.rules.clone(),
             limits: source.limits.clone(),
         };
-        let partial = sibling(dir, ".partial");
-        remove_workspace(&partial)?;
+        let partial = partial(dir);
+        clear_partial(&partial)?;
         let building = Building {
             repository: self,
             dir: &partial,
@@ -124,7 +124,7 @@ impl Repository {
             }),
             Err(error) => {
                 // The reason it failed says more than that clearing up failed as well.
-                drop(remove_workspace(&partial));
+                drop(clear_partial(&partial));
                 Err(error)
             }
         }
@@ -160,9 +160,11 @@ fn storage(path: &Path) -> impl Fn(io::Error) -> WorkspaceError {
     }
 }
 
-fn sibling(dir: &Path, suffix: &str) -> PathBuf {
+/// Where the workspace of `dir` is while it is being made or removed, so that `dir` is always
+/// whole.
+fn partial(dir: &Path) -> PathBuf {
     let mut name = OsString::from(dir);
-    name.push(suffix);
+    name.push(".partial");
     PathBuf::from(name)
 }
 
@@ -236,8 +238,7 @@ impl Building<'_> {
         let args = ["update-ref", "refs/heads/main", &commit];
         git.call(&dot_git, args).run()?;
         let index = self.dir.join(PRIVATE).join(INDEX);
-        fs::copy(index, dot_git.join("index")).map_err(storage(&dot_git))?;
-        Ok(())
+        copy_index(&index, &dot_git.join("index")).map_err(storage(&dot_git))
     }
 }
 
@@ -286,6 +287,7 @@ impl Workspace {
             if self.snapshot("before a restore")?.tree == *tree {
                 return Ok(());
             }
+            let _lock = IndexLock::take(&self.index()).map_err(storage(&self.index()))?;
             let args = ["read-tree", "--reset", "-u", tree.as_str()];
             let call = self.repository.git.call(&self.repository.dir, args);
             call.work_tree(&self.path()).index(&self.index()).run()?;
@@ -322,12 +324,33 @@ fn read_record(dir: &Path) -> Result<Record, WorkspaceError> {
 /// Removes a workspace and all that is in it, without following links. Refuses a folder that
 /// is not a workspace; one that is gone is removed already.
 pub fn remove_workspace(dir: &Path) -> Result<(), WorkspaceError> {
+    let partial = partial(dir);
+    clear_partial(&partial)?;
     match fs::symlink_metadata(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(storage(dir)(source)),
         Ok(_) => read_record(dir)?,
     };
-    // The mark goes last: what is left by a crash can still be told as ours.
+    fs::rename(dir, &partial).map_err(storage(dir))?;
+    clear_partial(&partial)
+}
+
+/// Removes what is there of a workspace that was being made or removed.
+fn clear_partial(dir: &Path) -> Result<(), WorkspaceError> {
+    match fs::symlink_metadata(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(storage(dir)(source)),
+        Ok(_) => {}
+    }
+    if let Err(unmarked) = read_record(dir) {
+        // It was left before its record was whole, or after it was gone. That there is nothing
+        // else in it is shown by its folders being empty.
+        let private = dir.join(PRIVATE);
+        drop(fs::remove_file(private.join(RECORD)));
+        drop(fs::remove_dir(&private));
+        return fs::remove_dir(dir).map_err(|_| unmarked);
+    }
+    // The record goes last: what a crash leaves can still be told as ours.
     for entry in fs::read_dir(dir).map_err(storage(dir))? {
         let entry = entry.map_err(storage(dir))?;
         if entry.file_name() != PRIVATE {

@@ -289,7 +289,33 @@ fn what_a_crash_left_half_made_is_replaced() {
     let dir = place.path("data/workspaces/task");
     fs::rename(&dir, place.path("data/workspaces/task.partial")).unwrap();
     place.workspace();
-    assert!(!place.path("data/workspaces/task.partial").exists());
+    let partial = place.path("data/workspaces/task.partial");
+    assert!(!partial.exists());
+    // Or before it could be told as ours.
+    for left in ["", ".nexus-workspace", ".nexus-workspace/workspace.json"] {
+        remove_workspace(&dir).unwrap();
+        write(&partial, "x", "");
+        fs::remove_file(partial.join("x")).unwrap();
+        if left.ends_with(".json") {
+            write(&partial, left, "{ half");
+        } else {
+            fs::create_dir_all(partial.join(left)).unwrap();
+        }
+        place.workspace();
+        assert!(!partial.exists(), "{left}");
+    }
+    // But what is not ours stays.
+    remove_workspace(&dir).unwrap();
+    write(&partial, "mine", "m");
+    let refused = place
+        .repository()
+        .check_out(&place.source(), &place.snapshot().id, &dir, &[]);
+    assert!(
+        matches!(refused, Err(WorkspaceError::NotAWorkspace(_))),
+        "{refused:?}"
+    );
+    fs::remove_dir_all(&partial).unwrap();
+    place.workspace();
 
     let again = place
         .repository()

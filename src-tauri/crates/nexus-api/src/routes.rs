@@ -1,0 +1,482 @@
+//! The operations. Each converts, calls the engine, converts back.
+
+use crate::{
+    doctor::{self, doctor as examine},
+    error::{ApiError, ErrorCode},
+    present,
+    view::*,
+};
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::JsonRejection},
+    http::StatusCode,
+    response::{
+        IntoResponse, Response,
+        sse::{self, Sse},
+    },
+};
+use futures::{Stream, StreamExt, stream};
+use nexus_core::{
+    Answer, ApprovalId, Command, Permissions, PlannerKind, ProjectPath, Task, Team, Usd,
+};
+use nexus_engine::{ChangeStream, Engine, Machine};
+use serde::Deserialize;
+use std::{convert::Infallible, sync::Arc, time::Duration};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+/// What the operations work on.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub engine: Engine,
+    pub machine: Machine,
+}
+
+type Answered<T> = Result<Json<T>, ApiError>;
+
+/// All operations with their description.
+pub(crate) fn operations() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(board))
+        .routes(routes!(list_tasks, create_task))
+        .routes(routes!(get_task))
+        .routes(routes!(timeline))
+        .routes(routes!(messages))
+        .routes(routes!(diff))
+        .routes(routes!(start))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+        .routes(routes!(cancel))
+        .routes(routes!(discard))
+        .routes(routes!(restore))
+        .routes(routes!(accept))
+        .routes(routes!(request_changes))
+        .routes(routes!(set_budget))
+        .routes(routes!(answer))
+        .routes(routes!(list_projects, add_project))
+        .routes(routes!(inspect))
+        .routes(routes!(practice))
+        .routes(routes!(agents))
+        .routes(routes!(get_doctor))
+        .routes(routes!(list_keys))
+        .routes(routes!(set_key, remove_key))
+        .routes(routes!(events))
+}
+
+fn find(app: &App, id: &str) -> Result<Arc<Task>, ApiError> {
+    Ok(app.engine.find(id)?)
+}
+
+async fn order(app: &App, id: &str, command: Command) -> Answered<TaskCard> {
+    let task = find(app, id)?;
+    let task = app.engine.order(task.id, command).await?;
+    Ok(Json(present::card(&task)))
+}
+
+fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ApiError> {
+    let unreadable = |e: JsonRejection| ApiError::new(ErrorCode::BadInput, e.body_text());
+    body.map(|Json(body)| body).map_err(unreadable)
+}
+
+fn cap(dollars: Option<f64>) -> Result<Option<Usd>, ApiError> {
+    let wrong = || {
+        ApiError::new(
+            ErrorCode::BadInput,
+            "the cost cap is not an amount of dollars",
+        )
+    };
+    dollars
+        .map(|d| Usd::from_dollars(d).ok_or_else(wrong))
+        .transpose()
+}
+
+fn newest_first(mut tasks: Vec<Arc<Task>>) -> Vec<TaskCard> {
+    tasks.sort_by_key(|task| std::cmp::Reverse(task.spec.number));
+    tasks.iter().map(|task| present::card(task)).collect()
+}
+
+/// Everything the board needs to draw itself.
+#[utoipa::path(get, path = "/board", responses((status = 200, body = Board)))]
+async fn board(State(app): State<App>) -> Json<Board> {
+    let (seq, tasks) = app.engine.tasks();
+    Json(Board {
+        seq,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        data_dir: app.engine.data().root().to_string_lossy().into_owned(),
+        projects: present::projects(&app.engine.floor()),
+        agents: present::agents(&tasks),
+        tasks: newest_first(tasks),
+    })
+}
+
+/// All tasks, newest first.
+#[utoipa::path(get, path = "/tasks", responses((status = 200, body = Vec<TaskCard>)))]
+async fn list_tasks(State(app): State<App>) -> Json<Vec<TaskCard>> {
+    Json(newest_first(app.engine.tasks().1))
+}
+
+/// Makes a task, and starts it if asked to.
+#[utoipa::path(post, path = "/tasks", request_body = NewTask,
+    responses((status = 201, body = TaskCard), (status = "4XX", body = Problem)))]
+async fn create_task(
+    State(app): State<App>,
+    new: Result<Json<NewTask>, JsonRejection>,
+) -> Result<(StatusCode, Json<TaskCard>), ApiError> {
+    let new = body(new)?;
+    let task = app
+        .engine
+        .create(nexus_engine::NewTask {
+            text: new.text,
+            title: new.title,
+            folder: new.folder.into(),
+            team: match new.team {
+                TeamView::Claude => Team::Claude,
+                TeamView::Practice => Team::Practice,
+            },
+            planner: match new.planner {
+                PlannerView::Standard => PlannerKind::Standard,
+                PlannerView::Openai => PlannerKind::Openai,
+            },
+            permissions: match new.permissions {
+                PermissionsView::Ask => Permissions::Ask,
+                PermissionsView::Workspace => Permissions::Workspace,
+                PermissionsView::All => Permissions::All,
+            },
+            budget: cap(new.budget_usd)?,
+            start: new.start,
+            attended: !new.unattended,
+        })
+        .await?;
+    Ok((StatusCode::CREATED, Json(present::card(&task))))
+}
+
+/// A task with everything its page shows. `id` is its id or its short name.
+#[utoipa::path(get, path = "/tasks/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = TaskView), (status = "4XX", body = Problem)))]
+async fn get_task(State(app): State<App>, Path(id): Path<String>) -> Answered<TaskView> {
+    Ok(Json(present::task(
+        find(&app, &id)?.as_ref(),
+        app.engine.data(),
+    )))
+}
+
+/// How many lines of a task's past are sent at once: the latest ones.
+const TIMELINE_LINES: usize = 2000;
+
+/// What happened to a task, oldest first.
+#[utoipa::path(get, path = "/tasks/{id}/timeline", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<TimelineItem>), (status = "4XX", body = Problem)))]
+async fn timeline(State(app): State<App>, Path(id): Path<String>) -> Answered<Vec<TimelineItem>> {
+    let task = find(&app, &id)?;
+    let past = app.engine.timeline(&task).await?;
+    let mut items = present::timeline(&task, &past.entries);
+    items.drain(..items.len().saturating_sub(TIMELINE_LINES));
+    Ok(Json(items))
+}
+
+/// The messages of a task, oldest first.
+#[utoipa::path(get, path = "/tasks/{id}/messages", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<MessageView>), (status = "4XX", body = Problem)))]
+async fn messages(State(app): State<App>, Path(id): Path<String>) -> Answered<Vec<MessageView>> {
+    Ok(Json(present::messages(find(&app, &id)?.as_ref())))
+}
+
+/// Which file of a difference.
+#[derive(Debug, Deserialize)]
+struct DiffQuery {
+    path: Option<String>,
+}
+
+/// What the task changed, as a unified diff: all of it, or one file.
+#[utoipa::path(get, path = "/tasks/{id}/diff",
+    params(("id" = String, Path), ("path" = Option<String>, Query)),
+    responses((status = 200, body = DiffView), (status = "4XX", body = Problem)))]
+async fn diff(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Query(query): Query<DiffQuery>,
+) -> Answered<DiffView> {
+    let task = find(&app, &id)?;
+    let path = query.path.map(|path| ProjectPath::parse(&path)).transpose();
+    let path = path.map_err(|error| ApiError::new(ErrorCode::BadInput, error.to_string()))?;
+    let patch = app.engine.patch(&task, path).await?;
+    Ok(Json(DiffView {
+        patch: patch.text,
+        truncated: patch.truncated,
+    }))
+}
+
+macro_rules! plain_order {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $command:expr) => {
+        $(#[$doc])*
+        #[utoipa::path(post, path = $path, params(("id" = String, Path)),
+            responses((status = 200, body = TaskCard), (status = "4XX", body = Problem)))]
+        async fn $name(State(app): State<App>, Path(id): Path<String>) -> Answered<TaskCard> {
+            order(&app, &id, $command).await
+        }
+    };
+}
+
+plain_order! {
+    /// Starts a task as soon as there is a free place.
+    start, "/tasks/{id}/start", Command::Start
+}
+plain_order! {
+    /// Stops a task's agents and keeps everything.
+    pause, "/tasks/{id}/pause", Command::Pause
+}
+plain_order! {
+    /// Goes on after a pause or a failure.
+    resume, "/tasks/{id}/resume", Command::Resume
+}
+plain_order! {
+    /// Stops a task for good. Its workspace is kept and can be brought back.
+    cancel, "/tasks/{id}/cancel", Command::Cancel
+}
+plain_order! {
+    /// Puts reviewed work aside. It is kept and can be brought back.
+    discard, "/tasks/{id}/discard", Command::Discard
+}
+plain_order! {
+    /// Brings cancelled or discarded work back.
+    restore, "/tasks/{id}/restore", Command::Restore
+}
+
+/// Applies a reviewed change to the person's folder.
+#[utoipa::path(post, path = "/tasks/{id}/accept", params(("id" = String, Path)),
+    request_body = AcceptBody,
+    responses((status = 200, body = TaskCard), (status = "4XX", body = Problem)))]
+async fn accept(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    how: Result<Json<AcceptBody>, JsonRejection>,
+) -> Answered<TaskCard> {
+    let although_red = body(how)?.although_red;
+    order(&app, &id, Command::Accept { although_red }).await
+}
+
+/// Sends reviewed work back to the same team in the same workspace.
+#[utoipa::path(post, path = "/tasks/{id}/request-changes", params(("id" = String, Path)),
+    request_body = ChangeRequest,
+    responses((status = 200, body = TaskCard), (status = "4XX", body = Problem)))]
+async fn request_changes(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    request: Result<Json<ChangeRequest>, JsonRejection>,
+) -> Answered<TaskCard> {
+    order(
+        &app,
+        &id,
+        Command::RequestChanges {
+            text: body(request)?.text,
+        },
+    )
+    .await
+}
+
+/// Sets or removes the cost cap.
+#[utoipa::path(put, path = "/tasks/{id}/budget", params(("id" = String, Path)),
+    request_body = BudgetBody,
+    responses((status = 200, body = TaskCard), (status = "4XX", body = Problem)))]
+async fn set_budget(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    budget: Result<Json<BudgetBody>, JsonRejection>,
+) -> Answered<TaskCard> {
+    let budget = cap(body(budget)?.budget_usd)?;
+    order(&app, &id, Command::SetBudget { budget }).await
+}
+
+/// Answers a question.
+#[utoipa::path(post, path = "/approvals/{id}", params(("id" = Uuid, Path)),
+    request_body = AnswerBody,
+    responses((status = 200, body = TaskCard), (status = "4XX", body = Problem)))]
+async fn answer(
+    State(app): State<App>,
+    Path(id): Path<Uuid>,
+    answer: Result<Json<AnswerBody>, JsonRejection>,
+) -> Answered<TaskCard> {
+    let answer = match body(answer)? {
+        AnswerBody::Allow => Answer::Allow,
+        AnswerBody::AllowForTask => Answer::AllowForTask,
+        AnswerBody::Deny { reason } if reason.trim().is_empty() => Answer::Deny {
+            reason: "the person said no".to_owned(),
+        },
+        AnswerBody::Deny { reason } => Answer::Deny { reason },
+        AnswerBody::Text { text } => Answer::Text { text },
+    };
+    let task = app.engine.answer(ApprovalId::new(id), answer).await?;
+    Ok(Json(present::card(&task)))
+}
+
+/// All known folders.
+#[utoipa::path(get, path = "/projects", responses((status = 200, body = Vec<ProjectView>)))]
+async fn list_projects(State(app): State<App>) -> Json<Vec<ProjectView>> {
+    Json(present::projects(&app.engine.floor()))
+}
+
+/// Looks at a folder without running anything in it.
+#[utoipa::path(post, path = "/projects/inspect", request_body = FolderBody,
+    responses((status = 200, body = FolderView), (status = "4XX", body = Problem)))]
+async fn inspect(
+    State(app): State<App>,
+    folder: Result<Json<FolderBody>, JsonRejection>,
+) -> Answered<FolderView> {
+    let facts = app.engine.inspect(body(folder)?.path.as_ref()).await?;
+    Ok(Json(present::folder(&facts)))
+}
+
+/// Adds a folder that the person trusts.
+#[utoipa::path(post, path = "/projects", request_body = FolderBody,
+    responses((status = 200, body = ProjectView), (status = "4XX", body = Problem)))]
+async fn add_project(
+    State(app): State<App>,
+    folder: Result<Json<FolderBody>, JsonRejection>,
+) -> Answered<ProjectView> {
+    let folder = body(folder)?;
+    if !folder.trust {
+        return Err(ApiError::new(
+            ErrorCode::Untrusted,
+            "a folder is added by trusting it: say `trust: true` when the person has seen its commands",
+        ));
+    }
+    let project = app.engine.trust(folder.path.as_ref()).await?;
+    Ok(Json(present::project(&project, true)))
+}
+
+/// Makes the bundled sample and starts the practice task on it. Practice, no AI.
+#[utoipa::path(post, path = "/practice",
+    responses((status = 201, body = TaskCard), (status = "4XX", body = Problem)))]
+async fn practice(State(app): State<App>) -> Result<(StatusCode, Json<TaskCard>), ApiError> {
+    let path = app
+        .machine
+        .environment
+        .get("PATH")
+        .unwrap_or_default()
+        .to_owned();
+    let task = app.engine.practice(&path).await?;
+    Ok((StatusCode::CREATED, Json(present::card(&task))))
+}
+
+/// What each seat of the team does.
+#[utoipa::path(get, path = "/agents", responses((status = 200, body = Vec<AgentView>)))]
+async fn agents(State(app): State<App>) -> Json<Vec<AgentView>> {
+    Json(present::agents(&app.engine.tasks().1))
+}
+
+/// What is there and what is missing on this machine.
+#[utoipa::path(get, path = "/doctor", responses((status = 200, body = DoctorView)))]
+async fn get_doctor(State(app): State<App>) -> Json<DoctorView> {
+    Json(examine(&app.machine).await)
+}
+
+/// The saved keys, as far as anyone may see them.
+#[utoipa::path(get, path = "/keys",
+    responses((status = 200, body = Vec<KeyView>), (status = "4XX", body = Problem)))]
+async fn list_keys(State(app): State<App>) -> Answered<Vec<KeyView>> {
+    let saved = app
+        .machine
+        .secrets
+        .list()
+        .await
+        .map_err(nexus_engine::EngineError::from)?;
+    Ok(Json(saved.iter().map(doctor::key_view).collect()))
+}
+
+fn key_name(name: &str) -> Result<nexus_secrets::SecretName, ApiError> {
+    let unknown = || {
+        let text = format!("there is no key `{name}`; the keys are anthropic and openai");
+        ApiError::new(ErrorCode::NotFound, text)
+    };
+    doctor::key_name(name).ok_or_else(unknown)
+}
+
+/// Saves a key in the keychain.
+#[utoipa::path(put, path = "/keys/{name}", params(("name" = String, Path)), request_body = KeyBody,
+    responses((status = 200, body = KeyView), (status = "4XX", body = Problem)))]
+async fn set_key(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    key: Result<Json<KeyBody>, JsonRejection>,
+) -> Answered<KeyView> {
+    let name = key_name(&name)?;
+    let value = body(key)?.value.into();
+    let secrets = &app.machine.secrets;
+    secrets
+        .set(name, value)
+        .await
+        .map_err(nexus_engine::EngineError::from)?;
+    let saved = secrets
+        .list()
+        .await
+        .map_err(nexus_engine::EngineError::from)?;
+    let saved = saved.iter().find(|saved| saved.name == name);
+    let gone = || {
+        ApiError::new(
+            ErrorCode::Keychain,
+            "the keychain took the key but does not have it",
+        )
+    };
+    Ok(Json(doctor::key_view(saved.ok_or_else(gone)?)))
+}
+
+/// Removes a key from the keychain.
+#[utoipa::path(delete, path = "/keys/{name}", params(("name" = String, Path)),
+    responses((status = 204), (status = "4XX", body = Problem)))]
+async fn remove_key(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let removed = app.machine.secrets.remove(key_name(&name)?).await;
+    removed.map_err(nexus_engine::EngineError::from)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// From where to listen.
+#[derive(Debug, Deserialize)]
+struct EventsQuery {
+    since: Option<u64>,
+}
+
+/// The ordered change stream as server-sent events. Ends when a client falls too far behind;
+/// it then comes back with the last number it saw.
+#[utoipa::path(get, path = "/events", params(("since" = Option<u64>, Query)),
+    responses((status = 200, description = "A stream of changes", body = ChangeView,
+        content_type = "text/event-stream")))]
+async fn events(
+    State(app): State<App>,
+    Query(query): Query<EventsQuery>,
+) -> Result<Response, ApiError> {
+    let since = query.since.unwrap_or_else(|| app.engine.seq());
+    let changes = app.engine.changes(since).await?;
+    let beat = sse::KeepAlive::new().interval(Duration::from_secs(15));
+    Ok(Sse::new(as_events(changes))
+        .keep_alive(beat)
+        .into_response())
+}
+
+fn as_events(changes: ChangeStream) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    views(changes).map(|view| {
+        let data = serde_json::to_string(&view).unwrap_or_default();
+        Ok(sse::Event::default()
+            .id(seq_of(&view).to_string())
+            .data(data))
+    })
+}
+
+/// Changes as they are shown, for hosts that carry them by other means than HTTP.
+pub fn views(changes: ChangeStream) -> impl Stream<Item = ChangeView> + Send {
+    stream::unfold(changes, |mut changes| async move {
+        let change = changes.next().await?;
+        Some((present::change(&change), changes))
+    })
+}
+
+/// The number of the last fact a change knows of.
+pub fn seq_of(view: &ChangeView) -> u64 {
+    match view {
+        ChangeView::Event { seq, .. }
+        | ChangeView::Live { seq, .. }
+        | ChangeView::Projects { seq, .. } => *seq,
+    }
+}

@@ -1,0 +1,152 @@
+//! `nexus execute`: one task, from the wish to the end.
+
+use crate::{
+    exit,
+    follow::{Follow, follow},
+    host::{self, Failure},
+    output::Output,
+    terminal,
+};
+use clap::{Args, ValueEnum};
+use nexus_agent::Pace;
+use nexus_api::{Client, Connection, view::*};
+use std::path::PathBuf;
+
+/// What is wanted, where, and how freely.
+#[derive(Debug, Args)]
+pub(crate) struct Execute {
+    /// What you want done, in your words. `-` reads it from stdin.
+    #[arg(long, value_name = "TEXT")]
+    task: String,
+    /// The folder to work on. Naming it here means that you trust it: its checks and its
+    /// set-up command may run.
+    #[arg(long, value_name = "DIR")]
+    project: PathBuf,
+    /// Who carries the task out.
+    #[arg(long, value_enum, default_value_t)]
+    team: Team,
+    /// Who makes the plan.
+    #[arg(long, value_enum, default_value_t)]
+    planner: Planner,
+    /// How freely the agents may act. `ask`: every edit and command is asked for.
+    /// `workspace`: edits in the task's copy and the project's checks go through, the rest is
+    /// asked for. `all`: any command may run; not contained.
+    #[arg(long, value_enum, default_value_t)]
+    permissions: Permissions,
+    /// Apply the change to the folder when the checks are green or there are none.
+    #[arg(long)]
+    accept: bool,
+    /// Pause when the task has cost this many dollars.
+    #[arg(long, value_name = "DOLLARS")]
+    budget: Option<f64>,
+    /// How the result is printed. Progress goes to stderr; with `ndjson` it goes to stdout as
+    /// well, one change a line.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Team {
+    /// Claude Code agents.
+    #[default]
+    Claude,
+    /// A recorded run on the bundled sample. Practice, no AI.
+    Practice,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Planner {
+    /// Analysis, implementation, tests, validation.
+    #[default]
+    Standard,
+    /// An OpenAI-compatible model; needs a key.
+    Openai,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
+enum Permissions {
+    Ask,
+    #[default]
+    Workspace,
+    All,
+}
+
+impl Execute {
+    pub(crate) async fn run(self) -> Result<u8, Failure> {
+        let text = self.text()?;
+        let connection = host::connect(Pace::Watch).await?;
+        let ended = self.carry_out(&connection.client(), text).await;
+        close(connection).await;
+        ended
+    }
+
+    fn text(&self) -> Result<String, Failure> {
+        if self.task != "-" {
+            return Ok(self.task.clone());
+        }
+        std::io::read_to_string(std::io::stdin()).map_err(|e| {
+            Failure::new(
+                exit::USAGE,
+                format!("failed to read the task from stdin: {e}"),
+            )
+        })
+    }
+
+    async fn carry_out(&self, client: &Client, text: String) -> Result<u8, Failure> {
+        let attended = terminal::is_attended() && self.output == Output::Text;
+        let folder = std::path::absolute(&self.project).map_err(|e| {
+            Failure::new(
+                exit::USAGE,
+                format!("failed to read the folder's path: {e}"),
+            )
+        })?;
+        let folder = folder.to_string_lossy().into_owned();
+        let new = NewTask {
+            text,
+            title: None,
+            folder: folder.clone(),
+            team: match self.team {
+                Team::Claude => TeamView::Claude,
+                Team::Practice => TeamView::Practice,
+            },
+            planner: match self.planner {
+                Planner::Standard => PlannerView::Standard,
+                Planner::Openai => PlannerView::Openai,
+            },
+            permissions: match self.permissions {
+                Permissions::Ask => PermissionsView::Ask,
+                Permissions::Workspace => PermissionsView::Workspace,
+                Permissions::All => PermissionsView::All,
+            },
+            budget_usd: self.budget,
+            start: true,
+            unattended: !attended,
+        };
+        if self.permissions == Permissions::All {
+            terminal::tell("any command may run on this machine: not contained");
+        }
+        let trust = FolderBody {
+            path: folder,
+            trust: true,
+        };
+        client
+            .post::<ProjectView>("/projects", Some(&trust))
+            .await?;
+        let since = client.get::<Board>("/board").await?.seq;
+        let card: TaskCard = client.post("/tasks", Some(&new)).await?;
+        let how = Follow {
+            output: self.output,
+            accept: self.accept,
+            attended,
+        };
+        follow(client, card.id, since, how).await
+    }
+}
+
+/// Leaves; a second Ctrl-C does not wait for agents to end politely.
+pub(super) async fn close(connection: Connection) {
+    tokio::select! {
+        () = connection.close() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -1,0 +1,241 @@
+//! `nexus task`: see and steer tasks by their short name (`T-3`) or id.
+
+use super::print_json;
+use crate::{
+    exit,
+    follow::{Follow, follow},
+    host::{self, Failure},
+    output::{Output, print_task, print_tasks, spelled},
+    terminal::{self, clean, say},
+};
+use clap::{Args, Subcommand};
+use nexus_agent::Pace;
+use nexus_api::{Client, view::*};
+use serde::Serialize;
+
+/// See and steer tasks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TaskCommand {
+    /// List all tasks, newest first.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a task: its steps, evidence and files.
+    Show {
+        task: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a task changed, as a unified diff.
+    Diff {
+        task: String,
+        /// Only this file.
+        #[arg(long)]
+        path: Option<String>,
+    },
+    /// Apply a reviewed change to your folder.
+    Accept {
+        task: String,
+        /// Apply although the checks are red.
+        #[arg(long)]
+        although_red: bool,
+    },
+    /// Put reviewed work aside. It is kept.
+    Discard(Named),
+    /// Stop a task for good. Its work is kept.
+    Cancel(Named),
+    /// Bring cancelled or discarded work back.
+    Restore(Named),
+    /// Stop a task's agents and keep everything.
+    Pause(Named),
+    /// Go on with a paused or failed task, to its end.
+    Resume {
+        task: String,
+        /// How the result is printed.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Send reviewed work back with a request, and follow it to its end.
+    RequestChanges {
+        task: String,
+        /// What should be different.
+        #[arg(long, value_name = "TEXT")]
+        text: String,
+        /// How the result is printed.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+}
+
+/// A task by its name.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    task: String,
+}
+
+impl TaskCommand {
+    pub(crate) async fn run(self) -> Result<u8, Failure> {
+        match self {
+            Self::List { json } => {
+                let tasks: Vec<TaskCard> = host::look().await?.get("/tasks").await?;
+                if json {
+                    print_json(&tasks)
+                } else {
+                    print_tasks(&tasks)
+                }
+                Ok(exit::OK)
+            }
+            Self::Show { task, json } => {
+                let task: TaskView = host::look().await?.get(&path(&task, "")).await?;
+                if json {
+                    print_json(&task)
+                } else {
+                    print_task(&task)
+                }
+                Ok(exit::OK)
+            }
+            Self::Diff { task, path: file } => diff(&task, file).await,
+            Self::Accept { task, although_red } => accept(&task, although_red).await,
+            Self::Discard(named) => order(&named.task, "discard").await,
+            Self::Cancel(named) => order(&named.task, "cancel").await,
+            Self::Restore(named) => order(&named.task, "restore").await,
+            Self::Pause(named) => order(&named.task, "pause").await,
+            Self::Resume { task, output } => go_on(&task, "resume", None::<&()>, output).await,
+            Self::RequestChanges { task, text, output } => {
+                go_on(
+                    &task,
+                    "request-changes",
+                    Some(&ChangeRequest { text }),
+                    output,
+                )
+                .await
+            }
+        }
+    }
+}
+
+/// The path of a task's operation. A name with a `/` in it is no name.
+fn path(task: &str, operation: &str) -> String {
+    let name: String = task
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .collect();
+    if operation.is_empty() {
+        format!("/tasks/{name}")
+    } else {
+        format!("/tasks/{name}/{operation}")
+    }
+}
+
+async fn diff(task: &str, file: Option<String>) -> Result<u8, Failure> {
+    let mut operation = "diff".to_owned();
+    if let Some(file) = file {
+        operation.push_str("?path=");
+        operation.extend(file.bytes().map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'/' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        }));
+    }
+    let diff: DiffView = host::look().await?.get(&path(task, &operation)).await?;
+    say(clean(&diff.patch).trim_end());
+    if diff.truncated {
+        terminal::complain("the diff is longer than what is shown; name a file with --path");
+    }
+    Ok(exit::OK)
+}
+
+/// Gives an order, waits until it has been followed, and says where the task is.
+async fn order(task: &str, operation: &str) -> Result<u8, Failure> {
+    let connection = host::connect(Pace::Watch).await?;
+    let client = connection.client();
+    let ended = async {
+        let card: TaskCard = client.post(&path(task, operation), None::<&()>).await?;
+        let view = settled(&client, &card).await?;
+        say(&format!(
+            "{} {}: {}",
+            view.card.name,
+            clean(&view.card.title),
+            spelled(view.card.state)
+        ));
+        Ok(exit::OK)
+    }
+    .await;
+    super::execute::close(connection).await;
+    ended
+}
+
+async fn accept(task: &str, although_red: bool) -> Result<u8, Failure> {
+    let connection = host::connect(Pace::Watch).await?;
+    let client = connection.client();
+    let ended = async {
+        let body = AcceptBody { although_red };
+        let card: TaskCard = client.post(&path(task, "accept"), Some(&body)).await?;
+        let view = settled(&client, &card).await?;
+        print_task(&view);
+        Ok(match view.card.state {
+            TaskStateView::Done => exit::OK,
+            _ if view.conflicts.is_empty() => exit::ERROR,
+            _ => exit::CONFLICT,
+        })
+    }
+    .await;
+    super::execute::close(connection).await;
+    ended
+}
+
+/// Waits until nothing is in motion any more: agents stopped, changes applied.
+async fn settled(client: &Client, card: &TaskCard) -> Result<TaskView, Failure> {
+    use futures::StreamExt;
+    let board: Board = client.get("/board").await?;
+    let mut changes = client.changes(board.seq).await?;
+    loop {
+        let view: TaskView = client.get(&format!("/tasks/{}", card.id)).await?;
+        let moving = match view.card.state {
+            TaskStateView::Working | TaskStateView::Planning | TaskStateView::NeedsYou => true,
+            TaskStateView::Review => !view.card.actions.contains(&ActionView::Discard),
+            TaskStateView::Backlog
+            | TaskStateView::Done
+            | TaskStateView::Paused
+            | TaskStateView::Failed
+            | TaskStateView::Cancelled => false,
+        };
+        if !moving || changes.next().await.is_none() {
+            return Ok(view);
+        }
+    }
+}
+
+/// Sets a task in motion again and follows it.
+async fn go_on(
+    task: &str,
+    operation: &str,
+    body: Option<&impl Serialize>,
+    output: Output,
+) -> Result<u8, Failure> {
+    let connection = host::connect(Pace::Watch).await?;
+    let client = connection.client();
+    let ended = async {
+        let since = client.get::<Board>("/board").await?.seq;
+        let card: TaskCard = client.post(&path(task, operation), body).await?;
+        let attended = terminal::is_attended() && output == Output::Text;
+        follow(
+            &client,
+            card.id,
+            since,
+            Follow {
+                output,
+                accept: false,
+                attended,
+            },
+        )
+        .await
+    }
+    .await;
+    super::execute::close(connection).await;
+    ended
+}

@@ -1,0 +1,297 @@
+//! Following one task until it comes to rest: progress, questions, acceptance, Ctrl-C.
+
+use crate::{
+    exit,
+    host::Failure,
+    output::{Output, change_line, print_task, result_line, role_title},
+    terminal,
+};
+use futures::{StreamExt, stream::BoxStream};
+use nexus_api::{CallError, Client, view::*};
+use std::collections::HashSet;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// How a task is followed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Follow {
+    pub(crate) output: Output,
+    /// Apply the change when the checks are green or there are none.
+    pub(crate) accept: bool,
+    /// A person can be asked.
+    pub(crate) attended: bool,
+}
+
+/// Follows `task` from `since` until nothing more happens to it by itself. Returns the exit
+/// code.
+pub(crate) async fn follow(
+    client: &Client,
+    task: Uuid,
+    since: u64,
+    how: Follow,
+) -> Result<u8, Failure> {
+    let mut follower = Follower {
+        client,
+        task,
+        how,
+        seen: since,
+        asked: HashSet::new(),
+        accepted: false,
+    };
+    let view = follower.until_rest().await?;
+    let code = exit::of_task(&view, how.accept);
+    match how.output {
+        Output::Text => print_task(&view),
+        Output::Ndjson => terminal::say(&result_line(&view).to_string()),
+    }
+    Ok(code)
+}
+
+struct Follower<'a> {
+    client: &'a Client,
+    task: Uuid,
+    how: Follow,
+    seen: u64,
+    /// Questions that are on the terminal or were answered there.
+    asked: HashSet<Uuid>,
+    accepted: bool,
+}
+
+impl Follower<'_> {
+    async fn until_rest(&mut self) -> Result<TaskView, Failure> {
+        let (answers, mut answered) = mpsc::channel(1);
+        let mut changes = self.client.changes(self.seen).await?;
+        loop {
+            let view = self.view().await?;
+            if let Some(view) = self.at_rest(view, &answers).await? {
+                return Ok(view);
+            }
+            tokio::select! {
+                change = changes.next() => self.heard(change, &mut changes).await?,
+                Some((question, answer)) = answered.recv() => self.answer(question, answer).await?,
+                signal = tokio::signal::ctrl_c() => {
+                    if signal.is_ok() {
+                        return self.interrupted().await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn view(&self) -> Result<TaskView, Failure> {
+        Ok(self.client.get(&format!("/tasks/{}", self.task)).await?)
+    }
+
+    /// Shows changes until one may have changed where the task stands.
+    async fn heard(
+        &mut self,
+        first: Option<ChangeView>,
+        changes: &mut BoxStream<'static, ChangeView>,
+    ) -> Result<(), Failure> {
+        let mut next = first;
+        loop {
+            match next {
+                // Too slow, or the owner has gone: come back for what was missed.
+                None => {
+                    *changes = self.client.changes(self.seen).await?;
+                    return Ok(());
+                }
+                Some(change) => {
+                    self.seen = self.seen.max(nexus_api::seq_of(&change));
+                    self.show(&change);
+                    if matches!(&change, ChangeView::Event { task_id, .. } if *task_id == self.task)
+                    {
+                        return Ok(());
+                    }
+                }
+            }
+            next = changes.next().await;
+        }
+    }
+
+    fn show(&self, change: &ChangeView) {
+        let (task, items) = match change {
+            ChangeView::Event { task_id, item, .. } => (task_id, std::slice::from_ref(item)),
+            ChangeView::Live { task_id, items, .. } => (task_id, items.as_slice()),
+            ChangeView::Projects { .. } => return,
+        };
+        if *task != self.task {
+            return;
+        }
+        match self.how.output {
+            Output::Ndjson => {
+                if let Some(line) = change_line(change) {
+                    terminal::say(&line.to_string());
+                }
+            }
+            Output::Text => items
+                .iter()
+                .filter_map(progress)
+                .for_each(|line| terminal::tell(&line)),
+        }
+    }
+
+    /// The task as it is, when nothing more will happen to it by itself; otherwise sees to it
+    /// that something does.
+    async fn at_rest(
+        &mut self,
+        view: TaskView,
+        answers: &mpsc::Sender<(Uuid, Option<AnswerBody>)>,
+    ) -> Result<Option<TaskView>, Failure> {
+        match view.card.state {
+            TaskStateView::Done
+            | TaskStateView::Failed
+            | TaskStateView::Cancelled
+            | TaskStateView::Paused => Ok(Some(view)),
+            TaskStateView::Review if view.card.actions.contains(&ActionView::Discard) => {
+                if self.how.accept && !self.accepted && may_accept(&view) {
+                    self.accepted = true;
+                    let path = format!("/tasks/{}/accept", self.task);
+                    let body = AcceptBody {
+                        although_red: false,
+                    };
+                    match self.client.post::<TaskCard>(&path, Some(&body)).await {
+                        Ok(_) => return Ok(None),
+                        Err(CallError::Refused(_)) => return Ok(Some(view)),
+                        Err(gone) => return Err(gone.into()),
+                    }
+                }
+                Ok(Some(view))
+            }
+            TaskStateView::NeedsYou if !self.how.attended => Ok(Some(view)),
+            TaskStateView::NeedsYou => {
+                self.ask(&view, answers);
+                Ok(None)
+            }
+            TaskStateView::Review
+            | TaskStateView::Backlog
+            | TaskStateView::Planning
+            | TaskStateView::Working => Ok(None),
+        }
+    }
+
+    /// Puts a question on the terminal, one at a time.
+    fn ask(&mut self, view: &TaskView, answers: &mpsc::Sender<(Uuid, Option<AnswerBody>)>) {
+        let Some(question) = view.questions.first().cloned() else {
+            return;
+        };
+        if !self.asked.insert(question.id) {
+            return;
+        }
+        let answers = answers.clone();
+        // Reading a terminal cannot be given up, so it gets a thread of its own.
+        std::thread::spawn(move || {
+            let answer = ask_on_terminal(&question);
+            let _ = answers.blocking_send((question.id, answer));
+        });
+    }
+
+    async fn answer(&self, question: Uuid, answer: Option<AnswerBody>) -> Result<(), Failure> {
+        let answer = answer.unwrap_or(AnswerBody::Deny {
+            reason: "the terminal was closed".into(),
+        });
+        let path = format!("/approvals/{question}");
+        match self.client.post::<TaskCard>(&path, Some(&answer)).await {
+            Ok(_) => Ok(()),
+            // Answered elsewhere, or withdrawn meanwhile.
+            Err(CallError::Refused(problem)) => {
+                terminal::complain(&problem.detail);
+                Ok(())
+            }
+            Err(gone) => Err(gone.into()),
+        }
+    }
+
+    /// Ctrl-C: stops the agents and keeps everything. A second one does not wait.
+    async fn interrupted(&self) -> Result<TaskView, Failure> {
+        terminal::tell("stopping… everything is kept; press Ctrl-C again to leave at once");
+        let pause = async {
+            let path = format!("/tasks/{}/pause", self.task);
+            // A task that is at rest already cannot be paused and need not be.
+            let _ = self.client.post::<TaskCard>(&path, None::<&()>).await;
+        };
+        tokio::select! {
+            () = pause => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        let view = self.view().await?;
+        let name = view.card.name;
+        let message = format!("interrupted; go on with `nexus task resume {name}`");
+        Err(Failure::new(exit::INTERRUPTED, message))
+    }
+}
+
+/// May it be applied without a person looking at it?
+fn may_accept(view: &TaskView) -> bool {
+    let proved = matches!(
+        view.card.standing,
+        Some(StandingView::Green | StandingView::NoChecks)
+    );
+    proved && !view.verdict_failed && !view.files.is_empty()
+}
+
+/// A line of progress, for people; nothing for what is too fine.
+fn progress(item: &TimelineItem) -> Option<String> {
+    let fine = matches!(
+        item.kind,
+        TimelineKind::TextDelta | TimelineKind::Thinking | TimelineKind::ToolEnded
+    );
+    if fine || item.text.is_empty() {
+        return None;
+    }
+    let who = item.role.map_or("NEXUS", role_title);
+    let mark = if item.ok == Some(false) { "✗ " } else { "" };
+    Some(format!(
+        "{who:>11}  {mark}{}",
+        terminal::line(&item.text, 160)
+    ))
+}
+
+fn ask_on_terminal(question: &ApprovalView) -> Option<AnswerBody> {
+    terminal::tell("");
+    terminal::tell(&terminal::clean(&question.text));
+    if question.detail != question.text {
+        terminal::tell(&terminal::clean(&question.detail));
+    }
+    if !question.why.is_empty() {
+        terminal::tell(&format!("({})", terminal::clean(&question.why)));
+    }
+    match question.kind {
+        QuestionKindView::Open => {
+            for option in &question.options {
+                terminal::tell(&format!("  - {}", terminal::clean(option)));
+            }
+            let text = terminal::ask("your answer:")?;
+            Some(if text.is_empty() {
+                AnswerBody::Deny {
+                    reason: "the person gave no answer".into(),
+                }
+            } else {
+                AnswerBody::Text { text }
+            })
+        }
+        QuestionKindView::Tool => loop {
+            match terminal::ask("[a]llow once, allow for this [t]ask, [d]eny?")?.as_str() {
+                "a" => return Some(AnswerBody::Allow),
+                "t" => return Some(AnswerBody::AllowForTask),
+                "d" | "" => {
+                    return Some(AnswerBody::Deny {
+                        reason: String::new(),
+                    });
+                }
+                _ => {}
+            }
+        },
+        QuestionKindView::Rounds => loop {
+            match terminal::ask("another round? [y]es, [n]o")?.as_str() {
+                "y" => return Some(AnswerBody::Allow),
+                "n" | "" => {
+                    return Some(AnswerBody::Deny {
+                        reason: String::new(),
+                    });
+                }
+                _ => {}
+            }
+        },
+    }
+}

@@ -1,0 +1,100 @@
+//! The ordered stream of changes, to any number of listeners.
+//!
+//! Recorded facts carry their number in the log. What a running turn shows is passed along
+//! between them, carries the number of the last fact before it, and is best effort.
+
+use nexus_core::{Event, Floor, Role, StepId, Task, TaskId, Timestamp, TurnId, TurnUpdate};
+use std::sync::Arc;
+use tokio::sync::broadcast;
+
+/// Something a listener hears.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A fact about a task was recorded; `task` is as it is after the whole batch.
+    Fact {
+        seq: u64,
+        at: Timestamp,
+        task: Arc<Task>,
+        event: Arc<Event>,
+    },
+    /// The folders changed.
+    Floor { seq: u64, floor: Arc<Floor> },
+    /// A running turn showed something.
+    Live {
+        seq: u64,
+        at: Timestamp,
+        live: Arc<Live>,
+    },
+}
+
+/// Where in the work something was shown, and what.
+#[derive(Clone, Debug)]
+pub struct Live {
+    pub task: TaskId,
+    pub step: StepId,
+    pub role: Role,
+    pub turn: TurnId,
+    /// The line of the transcript it became; `None` for what is not kept, such as a piece of
+    /// text whose whole follows.
+    pub line: Option<u64>,
+    pub update: TurnUpdate,
+}
+
+impl Change {
+    /// The number of the last fact this change knows of.
+    pub fn seq(&self) -> u64 {
+        match self {
+            Self::Fact { seq, .. } | Self::Floor { seq, .. } | Self::Live { seq, .. } => *seq,
+        }
+    }
+}
+
+/// How far a listener may fall behind before it is dropped.
+const BACKLOG: usize = 8192;
+
+/// The sending end, shared by the dispatcher and the hands.
+#[derive(Clone, Debug)]
+pub(crate) struct Hub(broadcast::Sender<Change>);
+
+impl Hub {
+    pub(crate) fn new() -> Self {
+        Self(broadcast::channel(BACKLOG).0)
+    }
+
+    pub(crate) fn publish(&self, change: Change) {
+        // Nobody listening is fine.
+        let _ = self.0.send(change);
+    }
+
+    pub(crate) fn listen(&self) -> broadcast::Receiver<Change> {
+        self.0.subscribe()
+    }
+}
+
+/// Changes in order: first those that were missed, then those that come.
+#[derive(Debug)]
+pub struct ChangeStream {
+    pub(crate) missed: std::vec::IntoIter<Change>,
+    pub(crate) seen: u64,
+    pub(crate) coming: broadcast::Receiver<Change>,
+}
+
+impl ChangeStream {
+    /// The next change; `None` when the engine is gone or this listener fell too far behind
+    /// and has to come back with the last number it saw.
+    pub async fn next(&mut self) -> Option<Change> {
+        if let Some(change) = self.missed.next() {
+            self.seen = self.seen.max(change.seq());
+            return Some(change);
+        }
+        loop {
+            let change = self.coming.recv().await.ok()?;
+            // Recorded while the missed ones were read: already told.
+            let told = change.seq() <= self.seen && !matches!(change, Change::Live { .. });
+            if !told {
+                self.seen = self.seen.max(change.seq());
+                return Some(change);
+            }
+        }
+    }
+}

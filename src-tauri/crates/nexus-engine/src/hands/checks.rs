@@ -1,0 +1,200 @@
+//! Evidence: the project's own checks, run by NEXUS in the task's copy.
+
+use super::{Tools, copy};
+use crate::{EngineError, ErrorKind, dispatcher::now};
+use nexus_core::{
+    CheckRun, CheckTime, CommandEnd, CommandLine, Evidence, FileChange, PreparedWorkspace, Report,
+    Task, TreeId,
+};
+use nexus_process::{Run, RunEnd, Spawn};
+use nexus_workspace::ProjectConfig;
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// Runs the set-up command once.
+pub(super) async fn set_up(tools: &Tools, task: &Task, stopped: watch::Receiver<()>) {
+    let Some(prepared) = task.workspace.prepared() else {
+        return;
+    };
+    let Some(command) = &prepared.setup else {
+        return;
+    };
+    let bench = Bench {
+        tools,
+        task,
+        prepared,
+        stopped,
+        limit: tools.options.check_limit,
+    };
+    let report = match bench.one(command, &prepared.tree, "setup").await {
+        Ok(Some(evidence)) => Report::SetupRan(evidence),
+        Ok(None) => return,
+        Err(error) => Report::Failed(copy::failure(&error)),
+    };
+    tools.inbox.tell(task.id, report).await;
+}
+
+/// Runs all checks on the workspace as it is, and puts back what they changed in it.
+pub(super) async fn run(
+    tools: &Tools,
+    task: &Arc<Task>,
+    time: CheckTime,
+    stopped: watch::Receiver<()>,
+) {
+    let Some(prepared) = task.workspace.prepared() else {
+        return;
+    };
+    let folder = task.spec.folder.clone();
+    let limit = tokio::task::spawn_blocking(move || {
+        ProjectConfig::read(Path::new(&folder))
+            .ok()
+            .and_then(|config| config.check_timeout)
+    });
+    let limit = limit
+        .await
+        .ok()
+        .flatten()
+        .unwrap_or(tools.options.check_limit);
+    let bench = Bench {
+        tools,
+        task,
+        prepared,
+        stopped,
+        limit,
+    };
+    let report = match bench.all(time).await {
+        Ok(Some((run, changes))) => Report::ChecksRan { run, changes },
+        Ok(None) => return,
+        Err(error) => Report::Failed(copy::failure(&error)),
+    };
+    tools.inbox.tell(task.id, report).await;
+}
+
+/// Where commands are run for a task.
+struct Bench<'a> {
+    tools: &'a Tools,
+    task: &'a Task,
+    prepared: &'a PreparedWorkspace,
+    stopped: watch::Receiver<()>,
+    limit: Duration,
+}
+
+impl Bench<'_> {
+    /// All checks in turn; `None` when they were stopped in the middle.
+    async fn all(
+        &self,
+        time: CheckTime,
+    ) -> Result<Option<(CheckRun, Vec<FileChange>)>, EngineError> {
+        let label = match time {
+            CheckTime::Baseline => "baseline".to_owned(),
+            CheckTime::After { round } => format!("round {round}"),
+        };
+        let (tree, changes) = self.look(label.clone()).await?;
+        let mut evidence = Vec::new();
+        for (number, command) in self.prepared.checks.iter().enumerate() {
+            let name = format!("{}-{}", label.replace(' ', "-"), number + 1);
+            match self.one(command, &tree, &name).await? {
+                Some(proof) => evidence.push(proof),
+                None => return Ok(None),
+            }
+        }
+        if !self.prepared.checks.is_empty() {
+            self.put_back(tree.clone()).await?;
+        }
+        Ok(Some((
+            CheckRun {
+                time,
+                tree,
+                evidence,
+            },
+            changes,
+        )))
+    }
+
+    /// The workspace's content now, and how it differs from what it began with.
+    async fn look(&self, label: String) -> Result<(TreeId, Vec<FileChange>), EngineError> {
+        let data = self.tools.options.data.clone();
+        let (task, base) = (self.task.clone(), self.prepared.tree.clone());
+        off_thread(move || {
+            let (repository, workspace) = copy::open(&data, &task)?;
+            let tree = workspace
+                .snapshot(&format!("{} {label}", task.spec.name()))?
+                .tree;
+            let changes = repository.diff(&base, &tree)?;
+            Ok((tree, changes))
+        })
+        .await
+    }
+
+    /// A check leaves no trace in the work: what it wrote beside ignored files is undone, so
+    /// that the evidence is about exactly the content that is shown and accepted.
+    async fn put_back(&self, tree: TreeId) -> Result<(), EngineError> {
+        let (data, task) = (self.tools.options.data.clone(), self.task.clone());
+        off_thread(move || {
+            let (_, workspace) = copy::open(&data, &task)?;
+            workspace.restore(&tree).map_err(copy::storage)
+        })
+        .await
+    }
+
+    /// Runs one command to its end; `None` when it was stopped because nobody wants it.
+    async fn one(
+        &self,
+        command: &CommandLine,
+        tree: &TreeId,
+        name: &str,
+    ) -> Result<Option<Evidence>, EngineError> {
+        let outputs = self.tools.options.data.outputs(self.task.id);
+        crate::data_dir::private_dir(&outputs)?;
+        let started_at = now();
+        let run = Run {
+            spawn: Spawn {
+                args: command.args.iter().map(Into::into).collect(),
+                env: self.tools.options.check_env.clone(),
+                ..Spawn::new(&command.program, &self.prepared.path)
+            },
+            output: outputs.join(format!("{name}.log")),
+            output_limit: Run::OUTPUT_LIMIT,
+            tail_limit: Evidence::TAIL_LIMIT,
+            deadline: self.limit,
+        };
+        let mut stopped = self.stopped.clone();
+        // The dispatcher asks by letting go of its end; a value is never sent before that.
+        let stop = async move { drop(stopped.changed().await) };
+        let report = self.tools.options.launcher.run_to_end(run, stop).await;
+        let report = report.map_err(|error| {
+            EngineError::new(ErrorKind::DataFolder, format!("failed to {error}"))
+        })?;
+        let (end, mut tail) = (report.end, report.tail);
+        let end = match end {
+            RunEnd::Exited { code } => CommandEnd::Exited { code },
+            RunEnd::Signalled { signal } => CommandEnd::Signalled { signal },
+            RunEnd::TimedOut => CommandEnd::TimedOut {
+                seconds: self.limit.as_secs(),
+            },
+            RunEnd::Stopped => return Ok(None),
+            RunEnd::CouldNotStart { reason } => {
+                tail = reason;
+                CommandEnd::CouldNotStart
+            }
+            RunEnd::GuardLost => CommandEnd::Signalled { signal: 9 },
+        };
+        Ok(Some(Evidence {
+            command: command.clone(),
+            end,
+            output_sha256: report.output_sha256,
+            output_tail: tail,
+            tree: tree.clone(),
+            started_at,
+            duration_ms: u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
+        }))
+    }
+}
+
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, EngineError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err(EngineError::stopping()))
+}

@@ -1,0 +1,264 @@
+//! Copies of the project: made, restored, applied to the person's folder, and put away.
+
+use super::Tools;
+use crate::{DataDir, EngineError, ErrorKind};
+use nexus_agent::PlanBrief;
+use nexus_core::{
+    Failure, FailureKind, FileOperation, PreparedWorkspace, Report, SnapshotId, Task, TaskId,
+};
+use nexus_workspace::{
+    ApplyError, ProjectConfig, Repository, Source, Workspace, WorkspaceError, checks,
+    remove_workspace, setup,
+};
+use std::{path::Path, sync::Arc};
+
+/// Runs blocking work off the async threads. `None` when the program is ending.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+/// Copies the folder and finds its checks.
+pub(super) async fn prepare(tools: &Tools, task: &Task) {
+    let (options, spec, id) = (Arc::clone(&tools.options), Arc::clone(&task.spec), task.id);
+    let made = blocking(move || {
+        let folder = Path::new(&spec.folder);
+        let config = ProjectConfig::read(folder)?;
+        let source = Source::new(folder, &config.exclude, options.limits.clone())?;
+        let repository = Repository::open(&options.data.repository(spec.project))?;
+        let snapshot = repository.snapshot(&source, &format!("{} before", spec.name()))?;
+        repository.keep(&base_ref(id), &snapshot.id)?;
+        let setup = setup(folder, &config);
+        let dir = options.data.workspace(id);
+        crate::data_dir::private_dir(&options.data.task(id))?;
+        // What a crash left half-known is made anew: nobody has worked in it.
+        remove_workspace(&dir).map_err(storage)?;
+        let workspace = repository
+            .check_out(&source, &snapshot.id, &dir, &setup.copy)
+            .map_err(storage)?;
+        let skipped = snapshot.skipped.iter();
+        let skipped = skipped.map(|s| format!("left out: {} ({})", s.path, s.reason));
+        let not_copied = workspace
+            .not_copied()
+            .iter()
+            .map(|n| format!("not copied: {} ({})", n.path, n.reason));
+        Ok::<_, EngineError>(PreparedWorkspace {
+            path: workspace.path().to_string_lossy().into_owned(),
+            base: snapshot.id,
+            tree: snapshot.tree,
+            files: snapshot.files,
+            checks: checks(folder, &config),
+            setup: setup.command,
+            allowed_commands: config.allow_commands,
+            notes: skipped.chain(not_copied).collect(),
+        })
+    })
+    .await;
+    let report = match made {
+        None => return,
+        Some(Ok(prepared)) => Report::WorkspacePrepared(prepared),
+        Some(Err(error)) => Report::Failed(failure(&error)),
+    };
+    tools.inbox.tell(task.id, report).await;
+}
+
+/// Asks the planner of the task.
+pub(super) async fn plan(tools: &Tools, task: &Task) {
+    let brief = PlanBrief {
+        title: task.spec.title.clone(),
+        wish: task.spec.text.clone(),
+        folder: task.spec.folder.clone().into(),
+    };
+    let report = match &tools.options.backends.planner {
+        Some(planner) => match planner.plan(&brief).await {
+            Ok(plan) => Report::Planned(plan),
+            Err(error) => Report::PlannerFailed {
+                reason: error.to_string(),
+            },
+        },
+        None => Report::PlannerFailed {
+            reason: "no planner is set up".to_owned(),
+        },
+    };
+    tools.inbox.tell(task.id, report).await;
+}
+
+/// Writes the journal of an accept, unless the person's folder has changed meanwhile.
+pub(super) async fn plan_apply(tools: &Tools, task: &Task) {
+    let lock = tools.folders.lock_of(&task.spec.folder);
+    let _one_at_a_time = lock.lock().await;
+    let (Some(was), Some(evidence)) = (task.workspace.prepared(), &task.evidence) else {
+        return;
+    };
+    let (base, tree) = (was.tree.clone(), evidence.tree.clone());
+    let (data, spec) = (tools.options.data.clone(), Arc::clone(&task.spec));
+    let planned = blocking(move || {
+        let repository = Repository::open(&data.repository(spec.project)).map_err(text)?;
+        let operations = repository.plan_apply(&base, &tree).map_err(text)?;
+        let conflicts = repository.find_conflicts(Path::new(&spec.folder), &operations);
+        Ok::<_, String>((operations, conflicts.map_err(text)?))
+    })
+    .await;
+    let report = match planned {
+        None => return,
+        Some(Err(reason)) => Report::ApplyFailed { reason },
+        Some(Ok((operations, conflicts))) if conflicts.is_empty() => {
+            Report::ApplyPlanned { operations }
+        }
+        Some(Ok((_, conflicts))) => Report::ApplyConflicted {
+            conflicts: words(&conflicts),
+        },
+    };
+    tools.inbox.tell(task.id, report).await;
+}
+
+/// Carries the journal out. Repeating it after a crash finishes what was begun.
+pub(super) async fn apply(tools: &Tools, task: &Task, operations: Arc<Vec<FileOperation>>) {
+    let lock = tools.folders.lock_of(&task.spec.folder);
+    let _one_at_a_time = lock.lock().await;
+    let (data, spec) = (tools.options.data.clone(), Arc::clone(&task.spec));
+    let applied = blocking(move || {
+        let repository = match Repository::open(&data.repository(spec.project)) {
+            Ok(repository) => repository,
+            Err(error) => {
+                return Report::ApplyFailed {
+                    reason: text(error),
+                };
+            }
+        };
+        match repository.apply(Path::new(&spec.folder), &operations) {
+            Ok(()) => Report::Applied,
+            Err(ApplyError::Conflicts(conflicts)) => Report::ApplyConflicted {
+                conflicts: words(&conflicts),
+            },
+            Err(error) => Report::ApplyFailed {
+                reason: text(error),
+            },
+        }
+    })
+    .await;
+    if let Some(report) = applied {
+        tools.inbox.tell(task.id, report).await;
+    }
+}
+
+/// Keeps the workspace's content under a hidden name, then removes the workspace.
+pub(super) async fn drop_workspace(tools: &Tools, task: &Task) {
+    let (data, spec, id) = (tools.options.data.clone(), Arc::clone(&task.spec), task.id);
+    let kept = blocking(move || {
+        let repository = Repository::open(&data.repository(spec.project)).map_err(text)?;
+        let dir = data.workspace(id);
+        let kept = match repository.open_workspace(&dir) {
+            Ok(workspace) => {
+                let label = format!("{} as it was left", spec.name());
+                let snapshot = workspace.snapshot(&label).map_err(text)?;
+                repository.keep(&kept_ref(id), &snapshot.id).map_err(text)?;
+                Some(snapshot.id)
+            }
+            // Gone already: what was kept then is what there is.
+            Err(_) => repository.kept(&kept_ref(id)).map_err(text)?,
+        };
+        remove_workspace(&dir).map_err(text)?;
+        Ok::<_, String>(kept)
+    })
+    .await;
+    match kept {
+        None => {}
+        Some(Ok(kept)) => {
+            tools
+                .inbox
+                .tell(task.id, Report::WorkspaceDropped { kept })
+                .await;
+        }
+        // Nothing is deleted that was not kept first; it stays, and the next start tries again.
+        Some(Err(reason)) => tracing::warn!(task = %task.id, reason, "the workspace stays"),
+    }
+}
+
+/// Makes the workspace anew from what was kept.
+pub(super) async fn restore(tools: &Tools, task: &Task, from: SnapshotId) {
+    let Some(was) = task.workspace.prepared().cloned() else {
+        return;
+    };
+    let (options, spec, id) = (Arc::clone(&tools.options), Arc::clone(&task.spec), task.id);
+    let made = blocking(move || {
+        let folder = Path::new(&spec.folder);
+        let config = ProjectConfig::read(folder)?;
+        let source = Source::new(folder, &config.exclude, options.limits.clone())?;
+        let repository = Repository::open(&options.data.repository(spec.project))?;
+        let dir = options.data.workspace(id);
+        remove_workspace(&dir).map_err(storage)?;
+        let copy = setup(folder, &config).copy;
+        let workspace = repository
+            .check_out(&source, &was.base, &dir, &copy)
+            .map_err(storage)?;
+        let tree = repository.tree_of(&from)?;
+        workspace.restore(&tree).map_err(storage)?;
+        Ok::<_, EngineError>(workspace.path().to_string_lossy().into_owned())
+    })
+    .await;
+    let report = match made {
+        None => return,
+        Some(Ok(path)) => Report::WorkspaceRestored { path },
+        Some(Err(error)) => {
+            tracing::warn!(task = %task.id, %error, "the workspace could not be restored");
+            Report::Failed(failure(&error))
+        }
+    };
+    tools.inbox.tell(task.id, report).await;
+}
+
+/// The task's workspace, where it is there.
+pub(super) fn open(data: &DataDir, task: &Task) -> Result<(Repository, Workspace), EngineError> {
+    let repository = Repository::open(&data.repository(task.spec.project))?;
+    let workspace = repository
+        .open_workspace(&data.workspace(task.id))
+        .map_err(storage)?;
+    Ok((repository, workspace))
+}
+
+fn base_ref(task: TaskId) -> String {
+    format!("base/{task}")
+}
+
+fn kept_ref(task: TaskId) -> String {
+    format!("kept/{task}")
+}
+
+pub(super) fn storage(error: WorkspaceError) -> EngineError {
+    match error {
+        WorkspaceError::Snapshot(error) => error.into(),
+        WorkspaceError::Git(error) => error.into(),
+        error => EngineError::new(ErrorKind::DataFolder, text(error)),
+    }
+}
+
+pub(super) fn failure(error: &EngineError) -> Failure {
+    let kind = match error.kind {
+        ErrorKind::BadFolder | ErrorKind::TooBig | ErrorKind::Untrusted => FailureKind::Project,
+        ErrorKind::Login | ErrorKind::Keychain => FailureKind::Provider,
+        ErrorKind::BadInput
+        | ErrorKind::NotFound
+        | ErrorKind::WrongState
+        | ErrorKind::ChecksRed
+        | ErrorKind::AgentProgram
+        | ErrorKind::DataFolder
+        | ErrorKind::Git
+        | ErrorKind::Stopping
+        | ErrorKind::Internal => FailureKind::Environment,
+    };
+    Failure {
+        kind,
+        message: error.message.clone(),
+    }
+}
+
+fn words(conflicts: &[nexus_workspace::Conflict]) -> Vec<String> {
+    conflicts
+        .iter()
+        .map(|c| format!("{}: {}", c.path, c.what))
+        .collect()
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    format!("failed to {error}")
+}

@@ -1,0 +1,634 @@
+//! A seat of a task's team: one session, its process kept warm between turns, and whatever
+//! the running turn waits for.
+
+use super::{Tools, place};
+use crate::{Change, changes::Live, dispatcher::now};
+use nexus_agent::{
+    CallReply, RequestKey, Session, SessionCommand, SessionEvent, SessionSpec, ToolDecision,
+};
+use nexus_core::{
+    AgentCall, Answer, ApprovalId, Event, Instruction, Persona, Question, Report, Role, SessionId,
+    StepId, Task, TaskId, ToolRequest, TurnId, TurnOutcome, TurnReport, TurnUpdate, Usage, Writes,
+    policy::{self, Ground, Judgement},
+    scratchpad,
+};
+use nexus_store::{NewProcess, TranscriptLine, TranscriptWriter};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::mpsc, task::JoinSet};
+
+/// What the dispatcher may ask of a seat.
+#[derive(Debug)]
+pub(super) enum SeatOrder {
+    Run { turn: TurnId },
+    Stop { turn: TurnId },
+    Answered { id: ApprovalId, answer: Answer },
+}
+
+/// The dispatcher's end. Dropping it closes the session.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) session: SessionId,
+    orders: mpsc::UnboundedSender<SeatOrder>,
+}
+
+impl Seat {
+    pub(super) fn order(&self, order: SeatOrder) {
+        // A seat that is gone has reported the end of its turn.
+        let _ = self.orders.send(order);
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.orders.is_closed()
+    }
+}
+
+/// Takes a seat and warms its session up.
+pub(super) fn take(
+    tools: Tools,
+    task: TaskId,
+    role: Role,
+    session: SessionId,
+    running: &mut JoinSet<()>,
+) -> Seat {
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let sitter = Sitter {
+        tools,
+        task,
+        role,
+        session,
+        open: None,
+        ledger: None,
+        turn: None,
+        waiting: HashMap::new(),
+    };
+    running.spawn(sitter.sit(inbox));
+    Seat { session, orders }
+}
+
+/// Who sits there.
+struct Sitter {
+    tools: Tools,
+    task: TaskId,
+    role: Role,
+    session: SessionId,
+    open: Option<Session>,
+    ledger: Option<i64>,
+    turn: Option<RunningTurn>,
+    waiting: HashMap<ApprovalId, Waiting>,
+}
+
+/// The turn that runs.
+struct RunningTurn {
+    id: TurnId,
+    step: StepId,
+    started: tokio::time::Instant,
+    streaming: bool,
+    transcript: Option<TranscriptWriter>,
+}
+
+/// Somebody inside the agent program waits for an answer.
+enum Waiting {
+    Tool(RequestKey),
+    /// The program's own question tool, with the questions in its words.
+    OwnQuestion(RequestKey, Vec<String>),
+    Call(RequestKey),
+}
+
+/// The program's own tool for asking the person.
+const ASK_USER: &str = "AskUserQuestion";
+
+impl Sitter {
+    async fn sit(mut self, mut orders: mpsc::UnboundedReceiver<SeatOrder>) {
+        // Started ahead of need. If that fails, the turn will fail in the same way and say so.
+        if let Err(outcome) = self.ensure_open().await {
+            tracing::debug!(role = %self.role, outcome = outcome.name(), "no warm session");
+        }
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    Some(order) => self.obey(order).await,
+                    None => break,
+                },
+                event = next_event(&mut self.open) => self.heard(event).await,
+            }
+        }
+        self.close().await;
+    }
+
+    async fn obey(&mut self, order: SeatOrder) {
+        match order {
+            SeatOrder::Run { turn } => self.begin(turn).await,
+            SeatOrder::Stop { turn } => {
+                if self.turn.as_ref().is_some_and(|running| running.id == turn) {
+                    self.send(SessionCommand::Interrupt).await;
+                }
+            }
+            SeatOrder::Answered { id, answer } => {
+                if let Some(waiting) = self.waiting.remove(&id) {
+                    self.pass_on(waiting, answer).await;
+                }
+            }
+        }
+    }
+
+    async fn begin(&mut self, id: TurnId) {
+        let Some(task) = self.tools.shared.task(self.task) else {
+            return;
+        };
+        let Some(step) = task.turns.get(&id).map(|turn| turn.step) else {
+            return;
+        };
+        let transcript = self.tools.transcripts.writer(self.task, id);
+        let transcript = transcript
+            .inspect_err(|error| tracing::warn!(%error, "this turn keeps no transcript"))
+            .ok();
+        self.turn = Some(RunningTurn {
+            id,
+            step,
+            started: tokio::time::Instant::now(),
+            streaming: false,
+            transcript,
+        });
+        if let Err(outcome) = self.ensure_open().await {
+            self.end_turn(outcome, Usage::default(), None).await;
+            return;
+        }
+        let instructions = self.instructions(&task).await;
+        match task.prompt(id, &instructions) {
+            Some(prompt) => self.send(SessionCommand::Prompt(prompt)).await,
+            None => self.turn = None,
+        }
+    }
+
+    /// What the project itself tells agents, read from the copy as it was taken.
+    async fn instructions(&self, task: &Task) -> Vec<Instruction> {
+        let Some(prepared) = task.workspace.prepared() else {
+            return Vec::new();
+        };
+        let path = prepared.path.clone();
+        let read =
+            tokio::task::spawn_blocking(move || nexus_workspace::instructions(Path::new(&path)));
+        let found = read.await.unwrap_or_default().into_iter();
+        found
+            .map(|found| Instruction {
+                path: found.path.to_string(),
+                text: found.text,
+                truncated: found.truncated,
+            })
+            .collect()
+    }
+
+    /// Opens the session's process unless it is open.
+    async fn ensure_open(&mut self) -> Result<(), TurnOutcome> {
+        if self.open.is_some() {
+            return Ok(());
+        }
+        let Some(task) = self.tools.shared.task(self.task) else {
+            return Err(TurnOutcome::Interrupted);
+        };
+        let Some(prepared) = task.workspace.prepared() else {
+            return Err(TurnOutcome::CouldNotStart {
+                message: "the task has no workspace".into(),
+            });
+        };
+        let begun = task
+            .sessions
+            .get(&self.role)
+            .is_some_and(|session| session.begun);
+        let spec = SessionSpec {
+            task: self.task,
+            role: self.role,
+            session: self.session,
+            resume: begun,
+            workspace: prepared.path.clone().into(),
+            system_prompt: Persona::built_in(self.role)
+                .map(|persona| persona.system_prompt())
+                .unwrap_or_default(),
+            budget: task.budget_left(),
+            silence_limit: self.tools.options.silence_limit,
+        };
+        let session = self
+            .tools
+            .options
+            .backends
+            .of(task.spec.team)
+            .open(spec)
+            .await?;
+        self.ledger = self.note_process(&session).await;
+        self.open = Some(session);
+        Ok(())
+    }
+
+    /// Every process has a row in the ledger, so that the next start can find what is left.
+    async fn note_process(&self, session: &Session) -> Option<i64> {
+        let process = session.process.clone()?;
+        let (store, tag) = (Arc::clone(&self.tools.store), self.session.to_string());
+        let what = format!("{} of task {}", self.role, self.task);
+        let noted = tokio::task::spawn_blocking(move || {
+            let boot_id = nexus_process::boot_id().unwrap_or_default();
+            let row = NewProcess {
+                pid: process.pid,
+                start_ticks: process.start_ticks,
+                boot_id: &boot_id,
+                tag: &tag,
+                what: &what,
+                started_at: now(),
+            };
+            store
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .ledger_started(&row)
+        });
+        noted
+            .await
+            .ok()?
+            .inspect_err(|error| tracing::warn!(%error, "no ledger row"))
+            .ok()
+    }
+
+    async fn note_process_gone(&mut self) {
+        let Some(row) = self.ledger.take() else {
+            return;
+        };
+        let store = Arc::clone(&self.tools.store);
+        let noted = tokio::task::spawn_blocking(move || {
+            store
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .ledger_ended(row, now())
+        });
+        if let Ok(Err(error)) = noted.await {
+            tracing::warn!(%error, "the ledger could not be written");
+        }
+    }
+
+    async fn heard(&mut self, event: Option<SessionEvent>) {
+        match event {
+            Some(SessionEvent::Update(update)) => self.show(update).await,
+            Some(SessionEvent::ToolAsked { request, tool }) => self.asked(request, tool).await,
+            Some(SessionEvent::Withdrawn { request }) => self.withdrawn(&request).await,
+            Some(SessionEvent::Called { call, body }) => self.called(call, body).await,
+            Some(SessionEvent::TurnEnded {
+                outcome,
+                usage,
+                duration,
+            }) => {
+                self.end_turn(outcome, usage, Some(duration)).await;
+            }
+            Some(SessionEvent::Closed { how }) => self.closed(how).await,
+            None => self.closed(TurnOutcome::OutputLost).await,
+        }
+    }
+
+    /// Keeps what the turn shows and passes it to whoever watches.
+    async fn show(&mut self, update: TurnUpdate) {
+        let Some(turn) = &mut self.turn else { return };
+        if !turn.streaming {
+            turn.streaming = true;
+            let report = Report::TurnStreaming { turn: turn.id };
+            self.tools.inbox.tell(self.task, report).await;
+        }
+        let at = now();
+        // The whole text follows its pieces.
+        let kept = !matches!(update, TurnUpdate::TextDelta { .. });
+        let mut line = None;
+        if kept && let Some(transcript) = &mut turn.transcript {
+            let entry = TranscriptLine {
+                at,
+                update: update.clone(),
+            };
+            let written = transcript.append(&entry).and_then(|line| {
+                transcript.flush()?;
+                Ok(line)
+            });
+            match written {
+                Ok(number) => line = number,
+                Err(error) => {
+                    tracing::warn!(%error, "the rest of this turn keeps no transcript");
+                    turn.transcript = None;
+                }
+            }
+        }
+        let live = Live {
+            task: self.task,
+            step: turn.step,
+            role: self.role,
+            turn: turn.id,
+            line,
+            update,
+        };
+        let seq = self.tools.shared.world().seq;
+        self.tools.hub.publish(Change::Live {
+            seq,
+            at,
+            live: Arc::new(live),
+        });
+    }
+
+    async fn asked(&mut self, request: RequestKey, tool: ToolRequest) {
+        let Some(task) = self.tools.shared.task(self.task) else {
+            return;
+        };
+        if tool.tool == ASK_USER {
+            self.own_question(request, &tool).await;
+            return;
+        }
+        match self.judge(&task, &tool) {
+            Judgement::Allow => self.decide(request, ToolDecision::Allow).await,
+            Judgement::Deny { reason } => {
+                self.decide(request, ToolDecision::Deny { reason }).await;
+            }
+            Judgement::Ask { why } => {
+                let question = Question::Tool { request: tool, why };
+                self.ask(question, Waiting::Tool(request)).await;
+            }
+        }
+    }
+
+    fn judge(&self, task: &Task, tool: &ToolRequest) -> Judgement {
+        let Some(prepared) = task.workspace.prepared() else {
+            return Judgement::Deny {
+                reason: "the task has no workspace".to_owned(),
+            };
+        };
+        let ground = Ground {
+            role: self.role,
+            permissions: task.spec.permissions,
+            checks: &prepared.checks,
+            allowed_commands: &prepared.allowed_commands,
+            place: place::place_of(tool, Path::new(&prepared.path)),
+        };
+        policy::judge(tool, &ground)
+    }
+
+    async fn own_question(&mut self, request: RequestKey, tool: &ToolRequest) {
+        let asked = tool.input.get("questions").and_then(|q| q.as_array());
+        let text = |value: &serde_json::Value, key: &str| {
+            value
+                .get(key)
+                .and_then(|v| v.as_str())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let questions: Vec<_> = asked
+            .into_iter()
+            .flatten()
+            .map(|q| text(q, "question"))
+            .collect();
+        // One question can offer its options; several are answered together, in words.
+        let options = match asked.map(Vec::as_slice) {
+            Some([only]) => only
+                .get("options")
+                .and_then(|o| o.as_array())
+                .into_iter()
+                .flatten()
+                .map(|option| text(option, "label"))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let question = Question::Open {
+            question: questions.join("\n"),
+            options,
+        };
+        self.ask(question, Waiting::OwnQuestion(request, questions))
+            .await;
+    }
+
+    /// Puts a question to the person. It is recorded before anything waits for its answer.
+    async fn ask(&mut self, question: Question, waiting: Waiting) {
+        let Some(turn) = self.turn.as_ref().map(|turn| turn.id) else {
+            let reason = "no turn is running".to_owned();
+            self.pass_on(waiting, Answer::Deny { reason }).await;
+            return;
+        };
+        let events = self
+            .tools
+            .inbox
+            .tell(self.task, Report::Asked { turn, question })
+            .await;
+        let id = events.iter().find_map(|event| match event {
+            Event::ApprovalRequested { approval } => Some(approval.id),
+            _ => None,
+        });
+        let answer = events.iter().find_map(|event| match event {
+            Event::ApprovalAnswered { answer, .. } => Some(answer.clone()),
+            _ => None,
+        });
+        match (id, answer) {
+            (_, Some(answer)) => self.pass_on(waiting, answer).await,
+            (Some(id), None) => {
+                self.waiting.insert(id, waiting);
+            }
+            (None, None) => {
+                let reason = "the task does not want this turn any more".to_owned();
+                self.pass_on(waiting, Answer::Deny { reason }).await;
+            }
+        }
+    }
+
+    async fn pass_on(&mut self, waiting: Waiting, answer: Answer) {
+        match waiting {
+            Waiting::Tool(request) => {
+                let decision = match answer {
+                    Answer::Allow | Answer::AllowForTask => ToolDecision::Allow,
+                    Answer::Deny { reason } | Answer::Text { text: reason } => {
+                        ToolDecision::Deny { reason }
+                    }
+                };
+                self.decide(request, decision).await;
+            }
+            Waiting::OwnQuestion(request, questions) => {
+                let decision = match answer {
+                    Answer::Text { text } => ToolDecision::Answered {
+                        answers: questions.into_iter().map(|q| (q, text.clone())).collect(),
+                    },
+                    Answer::Deny { reason } => ToolDecision::Deny { reason },
+                    Answer::Allow | Answer::AllowForTask => ToolDecision::Allow,
+                };
+                self.decide(request, decision).await;
+            }
+            Waiting::Call(call) => {
+                let reply = match answer {
+                    Answer::Text { text } => CallReply::Done { text },
+                    Answer::Deny { reason } => CallReply::Failed { reason },
+                    Answer::Allow | Answer::AllowForTask => CallReply::Done { text: "yes".into() },
+                };
+                self.send(SessionCommand::Reply { call, reply }).await;
+            }
+        }
+    }
+
+    async fn withdrawn(&mut self, request: &RequestKey) {
+        let gone = self.waiting.iter().find_map(|(id, waiting)| {
+            let (Waiting::Tool(key) | Waiting::OwnQuestion(key, _) | Waiting::Call(key)) = waiting;
+            (key == request).then_some(*id)
+        });
+        if let Some(id) = gone {
+            self.waiting.remove(&id);
+            self.tools
+                .inbox
+                .tell(self.task, Report::Withdrawn { id })
+                .await;
+        }
+    }
+
+    /// An agent used one of our tools. It is answered when what it said is recorded.
+    async fn called(&mut self, call: RequestKey, body: AgentCall) {
+        let Some(turn) = self.turn.as_ref().map(|turn| turn.id) else {
+            let reply = CallReply::Failed {
+                reason: "no turn is running".to_owned(),
+            };
+            self.send(SessionCommand::Reply { call, reply }).await;
+            return;
+        };
+        let (report, thanks) = match body {
+            AgentCall::PostMessage { to, kind, text } => (
+                Report::Posted {
+                    turn,
+                    to,
+                    kind,
+                    text,
+                },
+                "posted".to_owned(),
+            ),
+            AgentCall::ReportProgress { note } => {
+                (Report::Progress { turn, note }, "noted".to_owned())
+            }
+            AgentCall::SubmitResult { result } => {
+                let thanks = "recorded; end your turn now".to_owned();
+                (
+                    Report::Result {
+                        turn,
+                        result: Box::new(result),
+                    },
+                    thanks,
+                )
+            }
+            AgentCall::AskPerson { question, options } => {
+                let question = Question::Open { question, options };
+                self.ask(question, Waiting::Call(call)).await;
+                return;
+            }
+            AgentCall::ReadMessages => {
+                let reply = CallReply::Done {
+                    text: self.messages(),
+                };
+                self.send(SessionCommand::Reply { call, reply }).await;
+                return;
+            }
+        };
+        self.tools.inbox.tell(self.task, report).await;
+        self.send(SessionCommand::Reply {
+            call,
+            reply: CallReply::Done { text: thanks },
+        })
+        .await;
+    }
+
+    /// What the others have written for this seat.
+    fn messages(&self) -> String {
+        let Some(task) = self.tools.shared.task(self.task) else {
+            return String::new();
+        };
+        let mine = task
+            .messages
+            .iter()
+            .filter(|message| message.concerns(self.role));
+        let texts: Vec<_> = mine
+            .map(|m| format!("{} ({})\n{}", m.id(), m.timestamp(), scratchpad::body(m)))
+            .collect();
+        if texts.is_empty() {
+            "no messages yet".to_owned()
+        } else {
+            texts.join("\n---\n")
+        }
+    }
+
+    async fn decide(&mut self, request: RequestKey, decision: ToolDecision) {
+        self.send(SessionCommand::Decide { request, decision })
+            .await;
+    }
+
+    async fn send(&mut self, command: SessionCommand) {
+        if let Some(session) = &self.open {
+            // A session that is gone says so among its events.
+            let _ = session.commands.send(command).await;
+        }
+    }
+
+    async fn end_turn(&mut self, outcome: TurnOutcome, usage: Usage, took: Option<Duration>) {
+        let Some(mut turn) = self.turn.take() else {
+            return;
+        };
+        self.waiting.clear();
+        if let Some(transcript) = &mut turn.transcript
+            && let Err(error) = transcript.flush()
+        {
+            tracing::warn!(%error, "the end of a transcript is lost");
+        }
+        if self.role == Role::Beta && self.role.writes() == Writes::Nothing {
+            self.undo_edits().await;
+        }
+        let took = took.unwrap_or_else(|| turn.started.elapsed());
+        let report = TurnReport {
+            turn: turn.id,
+            outcome,
+            usage,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        };
+        self.tools
+            .inbox
+            .tell(self.task, Report::TurnEnded(report))
+            .await;
+    }
+
+    /// Beta edits nothing it validates: whatever its commands left is put back, so that the
+    /// evidence stays about what is shown.
+    async fn undo_edits(&self) {
+        let Some(task) = self.tools.shared.task(self.task) else {
+            return;
+        };
+        let Some(tree) = task.evidence.as_ref().map(|run| run.tree.clone()) else {
+            return;
+        };
+        let data = self.tools.options.data.clone();
+        let undone = tokio::task::spawn_blocking(move || {
+            let (_, workspace) = super::copy::open(&data, &task)?;
+            workspace.restore(&tree).map_err(super::copy::storage)
+        });
+        if let Ok(Err(error)) = undone.await {
+            tracing::warn!(%error, "the workspace could not be put back after validation");
+        }
+    }
+
+    async fn closed(&mut self, how: TurnOutcome) {
+        self.open = None;
+        self.note_process_gone().await;
+        self.end_turn(how, Usage::default(), None).await;
+    }
+
+    /// Closes the session politely and waits until its processes are gone.
+    async fn close(&mut self) {
+        self.send(SessionCommand::Close).await;
+        while let Some(session) = &mut self.open {
+            match session.events.recv().await {
+                Some(SessionEvent::Closed { .. }) | None => self.open = None,
+                Some(_) => {}
+            }
+        }
+        self.note_process_gone().await;
+    }
+}
+
+/// The next event of an open session; never, when none is open.
+async fn next_event(session: &mut Option<Session>) -> Option<SessionEvent> {
+    match session {
+        Some(session) => session.events.recv().await,
+        None => std::future::pending().await,
+    }
+}
