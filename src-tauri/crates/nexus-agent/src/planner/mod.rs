@@ -1,5 +1,10 @@
 //! Planners: what turns a wish into a plan when the standard pipeline does not.
 
+mod listing;
+mod openai;
+
+pub use openai::OpenAiPlanner;
+
 use async_trait::async_trait;
 use nexus_core::Plan;
 use std::path::PathBuf;
@@ -24,3 +29,6 @@ pub trait Planner: Send + Sync + std::fmt::Debug {
     /// A plan that satisfies [`Plan::new`], or the reason there is none.
     async fn plan(&self, brief: &PlanBrief) -> Result<Plan, NoPlan>;
 }
+
+#[cfg(test)]
+mod tests;
