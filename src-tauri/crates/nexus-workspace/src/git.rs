@@ -57,9 +57,6 @@ const SETTINGS: &[&str] = &[
     "core.protectHFS=false",
     // Big files go straight to disk and never into memory as a whole.
     "core.bigFileThreshold=32m",
-    // An accepted change is written from these objects, also after a power cut.
-    "core.fsync=committed,loose-object",
-    "core.fsyncMethod=batch",
     "core.compression=1",
     "gc.auto=0",
     "maintenance.auto=false",

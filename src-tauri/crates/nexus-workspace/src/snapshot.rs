@@ -248,10 +248,10 @@ impl<'a> Hashing<'a> {
             "-z",
             "--stdin",
         ];
-        let mut update = self.call(args);
-        if !self.known && self.repository.git.version() >= PACKS_AT_ONCE {
-            update = update.settings(ONE_PACK);
-        }
+        let all_new = !self.known && self.repository.git.version() >= PACKS_AT_ONCE;
+        let update = self
+            .call(args)
+            .settings(if all_new { ONE_PACK } else { ONE_SYNC });
         update
             .paths(listing.files.iter().map(|f| f.path.as_str()))
             .run()?;
@@ -300,10 +300,21 @@ const PACKS_AT_ONCE: GitVersion = GitVersion {
     minor: 38,
 };
 
-/// Makes git write everything larger than a byte into one pack, which is several times faster
-/// than a file for each object when everything is new. Git mixes up its folders when it also
-/// collects the other objects for one sync, so those are synced one by one.
-const ONE_PACK: &[&str] = &["core.bigFileThreshold=1", "core.fsyncMethod=fsync"];
+/// Contents are on the disk when they are recorded, because an accepted change is written from
+/// them, also after a power cut.
+const ONE_SYNC: &[&str] = &[
+    "core.fsync=committed,loose-object",
+    "core.fsyncMethod=batch",
+];
+
+/// The same, and everything larger than a byte goes into one pack, which is several times
+/// faster than a file for each object when everything is new. Git mixes up its folders when it
+/// also collects the other objects for one sync, so those are synced one by one.
+const ONE_PACK: &[&str] = &[
+    "core.fsync=committed,loose-object",
+    "core.fsyncMethod=fsync",
+    "core.bigFileThreshold=1",
+];
 
 impl Recording<'_> {
     /// Adds the tracked files that the walk left out because they are ignored.

@@ -104,7 +104,7 @@ impl Place {
             .unwrap()
     }
 
-    /// A snapshot's tree after `change` was made to the project, which is put back after.
+    /// The tree of a folder that holds just these files.
     fn tree_of(&self, files: &[(&str, &str)]) -> TreeId {
         let place = Self::plain();
         for (path, content) in files {

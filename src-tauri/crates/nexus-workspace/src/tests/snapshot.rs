@@ -628,3 +628,24 @@ fn every_version_of_an_index_lists_the_same() {
         assert_eq!(place.snapshot_paths(), listed, "version {version}");
     }
 }
+
+#[test]
+fn snapshots_at_the_same_time_do_not_disturb_each_other() {
+    let place = Place::plain();
+    for n in 0..50 {
+        place.write(&format!("{n}"), format!("{n}"));
+    }
+    let expected = place.tree_of(&[("a", "1")]);
+    let trees: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6)
+            .map(|_| scope.spawn(|| place.snapshot().tree))
+            .collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    assert!(
+        trees
+            .iter()
+            .all(|tree| *tree == trees[0] && *tree != expected)
+    );
+    assert_eq!(place.repository().paths_of(&trees[0]).unwrap().len(), 50);
+}
