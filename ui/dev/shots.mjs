@@ -3,6 +3,7 @@
  * Use: `npm run dev:fake` in one terminal, `npm run shots [name…]` in another; they land in dev/shots/.
  */
 import { mkdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
 const base = process.env.NEXUS_UI_URL ?? 'http://127.0.0.1:1420';
@@ -10,6 +11,7 @@ const wanted = process.argv.slice(2);
 const out = new URL('./shots/', import.meta.url).pathname;
 mkdirSync(out, { recursive: true });
 
+const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const press = (key) => (page) => page.keyboard.press(key);
 const screens = [
   ['board', '/'],
@@ -59,8 +61,7 @@ for (const [scheme, width] of [
 ]) {
   for (const [name, path, act, world = 'full'] of screens) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    if (width === 1440 && name === 'trust') void 0;
-    else if (width !== 1440 && ['trust', 'palette', 'shortcuts'].includes(name)) continue;
+    if (width !== 1440 && ['trust', 'palette', 'shortcuts'].includes(name)) continue;
     const page = await browser.newPage({
       colorScheme: scheme,
       viewport: { width, height: 900 },
@@ -78,6 +79,11 @@ for (const [scheme, width] of [
       await page.waitForTimeout(500);
     }
     await page.screenshot({ path: `${out}${name}-${scheme}-${width}.png` });
+    await page.addScriptTag({ path: axe });
+    const { violations } = await page.evaluate(() => window.axe.run());
+    for (const { id, nodes } of violations) {
+      for (const node of nodes) faults.push(`axe ${id}: ${node.html.slice(0, 160)}`);
+    }
     for (const fault of faults) process.stderr.write(`${name} ${scheme} ${width}: ${fault}\n`);
     await page.close();
   }

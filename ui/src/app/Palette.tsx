@@ -32,6 +32,8 @@ export function Palette() {
       actions={actions}
       shortcut="mod + K"
       limit={9}
+      title="Search"
+      overlayProps={{ blur: 0 }}
       scrollable
       maxHeight={420}
       nothingFound="Nothing with these words"

@@ -41,11 +41,13 @@ function Header() {
         type="button"
         className={css.search}
         onClick={() => spotlight.open()}
-        aria-label="Search or run a command"
+        title="Search or run a command"
       >
         <Search size={14} aria-hidden />
-        <span className={css.wide}>Search</span>
-        <kbd className={css.wide}>Ctrl K</kbd>
+        <span className={css.word}>Search</span>
+        <kbd className={css.wide} aria-hidden>
+          Ctrl K
+        </kbd>
       </button>
       <CostToday />
       <ThemeMenu />
@@ -68,7 +70,7 @@ function ProjectMenu() {
   return (
     <Menu position="bottom-start">
       <Menu.Target>
-        <button type="button" className={css.project} aria-label="Choose the project to show">
+        <button type="button" className={css.project} title="Choose the project to show">
           {chosen?.name ?? 'All projects'} <span aria-hidden>▾</span>
         </button>
       </Menu.Target>

@@ -154,9 +154,8 @@ function Spent({ card }: { card: Card }) {
         : `${usd(card.cost_usd)} of ${usd(card.budget_usd)}`;
   return (
     <p className={css.spent}>
-      {[card.tokens > 0 ? tokens(card.tokens) : null, cost]
-        .filter(Boolean)
-        .map((part) => `${part} · `)}
+      {card.tokens > 0 ? <span>{tokens(card.tokens)} · </span> : null}
+      {cost ? <span>{cost} · </span> : null}
       <Elapsed card={card} />
     </p>
   );
@@ -164,7 +163,7 @@ function Spent({ card }: { card: Card }) {
 
 function Elapsed({ card }: { card: Card }) {
   const now = useNow();
-  return card.started_at ? elapsed(card.started_at, card.ended_at, now) : null;
+  return card.started_at ? <span>{elapsed(card.started_at, card.ended_at, now)}</span> : null;
 }
 
 /** The next human act, if there is one. Never more than one button. */

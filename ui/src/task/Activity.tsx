@@ -2,7 +2,7 @@
 import { Loader } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { ChevronDown, ChevronRight } from 'lucide-react';
-import { memo, type ReactNode, useMemo, useRef, useState } from 'react';
+import { memo, type ReactNode, useEffect, useMemo, useRef, useState } from 'react';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import { api } from '../api/client';
 import type { Role, Task, TaskCard, TimelineItem } from '../api/types';
@@ -72,10 +72,25 @@ export function Activity({ card, task }: { card: TaskCard; task: Task | undefine
   );
 }
 
+const SETTLE_MS = 600;
+
 function Lines({ rows: shown }: { rows: Row[] }) {
   const list = useRef<VirtuosoHandle>(null);
   const [bottom, setBottom] = useState(true);
   const [seen, setSeen] = useState(shown.length);
+  // The list's own way to begin at the end hides it until it has scrolled, which a list that fits
+  // never does; so it is scrolled from here while its rows are measured for the first time.
+  const settling = useRef(true);
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      settling.current = false;
+    }, SETTLE_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  // A row that is being written grows without a new row; the list follows that only when told.
+  useEffect(() => {
+    if (shown.at(-1)?.type === 'writing') list.current?.autoscrollToBottom();
+  }, [shown]);
   const fresh = bottom ? 0 : shown.length - seen;
   return (
     <>
@@ -84,29 +99,29 @@ function Lines({ rows: shown }: { rows: Row[] }) {
         className={css.lines}
         data={shown}
         computeItemKey={(_, row) => row.key}
-        initialTopMostItemIndex={{ index: 'LAST', align: 'end' }}
         followOutput={(atBottom) => (atBottom ? 'auto' : false)}
         atBottomThreshold={40}
         atBottomStateChange={(at) => {
           setBottom(at);
           setSeen(shown.length);
         }}
+        totalListHeightChanged={() => {
+          if (settling.current) toEnd(list.current);
+        }}
         increaseViewportBy={300}
         itemContent={(_, row) => <Line row={row} />}
         components={{ Footer: Foot }}
       />
       {bottom ? null : (
-        <button
-          type="button"
-          className={css.jump}
-          onClick={() => list.current?.scrollToIndex({ index: 'LAST', align: 'end' })}
-        >
+        <button type="button" className={css.jump} onClick={() => toEnd(list.current)}>
           {fresh > 0 ? `${plural(fresh, 'new line')}, jump` : 'Jump to the latest'}
         </button>
       )}
     </>
   );
 }
+
+const toEnd = (list: VirtuosoHandle | null) => list?.scrollToIndex({ index: 'LAST', align: 'end' });
 
 const Foot = () => <div className={css.foot} />;
 

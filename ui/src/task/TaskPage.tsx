@@ -114,14 +114,18 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
             ) : null}
           </TabName>
         </Tabs.List>
-        <Tabs.Panel value="summary">{task ? <Summary task={task} /> : <Waiting />}</Tabs.Panel>
+        <Tabs.Panel value="summary" tabIndex={0}>
+          {task ? <Summary task={task} /> : <Waiting />}
+        </Tabs.Panel>
         <Tabs.Panel value="activity">
           <Activity card={card} task={task} />
         </Tabs.Panel>
-        <Tabs.Panel value="messages">
+        <Tabs.Panel value="messages" tabIndex={0}>
           <Messages id={card.id} />
         </Tabs.Panel>
-        <Tabs.Panel value="changes">{task ? <Changes task={task} /> : <Waiting />}</Tabs.Panel>
+        <Tabs.Panel value="changes" tabIndex={0}>
+          {task ? <Changes task={task} /> : <Waiting />}
+        </Tabs.Panel>
       </Tabs>
     </div>
   );

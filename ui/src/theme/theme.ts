@@ -28,8 +28,22 @@ const red: MantineColorsTuple = [
   '#641e1d',
 ];
 
+// Mantine paints fields, borders and disabled buttons from these scales, light to dark.
+const greys: MantineColorsTuple = [
+  dark.neutral.text,
+  '#c9ced8',
+  dark.neutral.muted,
+  dark.neutral.control,
+  dark.neutral.divider,
+  dark.neutral.hover,
+  dark.neutral.surface,
+  dark.neutral.app,
+  dark.neutral.app,
+  '#0a0c0f',
+];
+
 export const theme = createTheme({
-  colors: { violet, red },
+  colors: { violet, red, dark: greys },
   primaryColor: 'violet',
   primaryShade: 6,
   fontFamily: "'Inter Variable', system-ui, sans-serif",
@@ -54,7 +68,14 @@ export const theme = createTheme({
     },
     ActionIcon: { defaultProps: { variant: 'subtle', color: 'gray', size: 28 } },
     Radio: { styles: { label: { fontSize: 13 }, description: { fontSize: 12 } } },
-    Modal: { defaultProps: { transitionProps: { duration: 120 }, radius: 'md' } },
+    Notification: { defaultProps: { closeButtonProps: { 'aria-label': 'Dismiss' } } },
+    Modal: {
+      defaultProps: {
+        closeButtonProps: { 'aria-label': 'Close' },
+        transitionProps: { duration: 120 },
+        radius: 'md',
+      },
+    },
     Drawer: { defaultProps: { transitionProps: { duration: 150 } } },
     Menu: { defaultProps: { transitionProps: { duration: 80 }, shadow: 'md', radius: 'md' } },
     Tooltip: { defaultProps: { transitionProps: { duration: 80 }, openDelay: 400 } },
@@ -77,6 +98,8 @@ function mantineVariables(scheme: typeof light): Record<string, string> {
     '--mantine-color-error': meaning.danger.text,
     '--mantine-color-gray-light-color': neutral.muted,
     '--mantine-color-gray-light-hover': neutral.hover,
+    '--mantine-color-disabled': neutral.hover,
+    '--mantine-color-disabled-border': neutral.divider,
     '--mantine-color-disabled-color': neutral.muted,
   };
 }
