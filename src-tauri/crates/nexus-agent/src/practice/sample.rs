@@ -95,10 +95,10 @@ impl Sample {
         }
     }
 
-    /// The task that the recording carries out, in a person's words.
+    /// The task that the recording carries out, in a person's words; its title is the first line.
     pub fn task_text(self) -> &'static str {
-        "The tax on an invoice is sometimes a cent too low, and one test fails because of it. \
-         Find out why and mend it, for credit notes too."
+        "The tax on an invoice is sometimes a cent too low\n\
+         One test fails because of it. Find out why and mend it, for credit notes too."
     }
 
     /// Writes the sample into `dir`, which is made if it is not there. A folder that holds
