@@ -1,1 +1,10 @@
+//! Doubles and drivers for the end-to-end tests.
 //!
+//! [`scripted_api`] stands in for the model services, [`fake_claude`] for the agent program;
+//! both are driven by rules in JSON ([`script`]). [`drive`] plays the engine's part towards a
+//! session. The tests themselves are in `tests/`.
+
+pub mod drive;
+pub mod fake_claude;
+pub mod script;
+pub mod scripted_api;

@@ -41,7 +41,7 @@ const INTERRUPT: &str = "interrupt";
 pub(crate) enum Act {
     /// Write this line to the process.
     Write(String),
-    /// The process accepts prompts now, or never will.
+    /// The process accepts prompts now; or it never will, and is gone.
     Opened(Result<(), TurnOutcome>),
     Tell(SessionEvent),
     CloseInput,
@@ -76,6 +76,8 @@ enum State {
     },
     Idle,
     Turn(Turn),
+    /// It never accepted a prompt; that is told when the process is gone.
+    NeverOpened,
     /// Not usable any more; only the end of the process is awaited.
     Leaving,
 }
@@ -353,7 +355,7 @@ impl Conversation {
             (State::Turn(_), _) => {
                 vec![Act::Tell(SessionEvent::Update(translate::unknown(raw)))]
             }
-            (State::Idle | State::Leaving, _) => Vec::new(),
+            (State::Idle | State::NeverOpened | State::Leaving, _) => Vec::new(),
         }
     }
 
@@ -366,7 +368,7 @@ impl Conversation {
                 let update = translate::unknown(beginning);
                 vec![Act::Tell(SessionEvent::Update(update))]
             }
-            State::Idle | State::Leaving => Vec::new(),
+            State::Idle | State::NeverOpened | State::Leaving => Vec::new(),
         }
     }
 
@@ -401,13 +403,13 @@ impl Conversation {
     }
 
     fn never_opened(&mut self, why: TurnOutcome, now: Instant) -> Vec<Act> {
-        self.state = State::Leaving;
+        self.state = State::NeverOpened;
         self.stop = Some(Stop {
-            why: why.clone(),
+            why,
             process: true,
             next: Some((now + TERMINATE_GRACE, Measure::Kill)),
         });
-        vec![Act::Opened(Err(why)), Act::CloseInput, Act::Terminate]
+        vec![Act::CloseInput, Act::Terminate]
     }
 
     /// The program asks for something and waits.
@@ -516,7 +518,7 @@ impl Conversation {
                 self.unasked = self.unasked.plus(used);
                 Vec::new()
             }
-            State::Leaving => Vec::new(),
+            State::NeverOpened | State::Leaving => Vec::new(),
         }
     }
 
@@ -585,7 +587,7 @@ impl Conversation {
             State::Turn(turn) if self.waiting.is_empty() => {
                 Some(turn.last_sign + self.silence_limit)
             }
-            State::Turn(_) | State::Idle | State::Leaving => None,
+            State::Turn(_) | State::Idle | State::NeverOpened | State::Leaving => None,
         }
     }
 
@@ -607,7 +609,7 @@ impl Conversation {
                 let silent_seconds = self.silence_limit.as_secs();
                 self.stop_turn(TurnOutcome::TimedOut { silent_seconds }, now)
             }
-            State::Idle | State::Leaving => Vec::new(),
+            State::Idle | State::NeverOpened | State::Leaving => Vec::new(),
         }
     }
 
@@ -618,7 +620,7 @@ impl Conversation {
             Some(stop) => stop.why.clone(),
             None => ending(end, stderr),
         };
-        if matches!(self.state, State::Opening { .. }) {
+        if matches!(self.state, State::Opening { .. } | State::NeverOpened) {
             self.state = State::Leaving;
             return vec![Act::Opened(Err(how))];
         }

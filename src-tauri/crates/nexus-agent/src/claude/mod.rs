@@ -95,4 +95,21 @@ impl Backend for ClaudeCode {
             opened => opened,
         }
     }
+
+    async fn ready(&self) -> Result<(), TurnOutcome> {
+        let config = &self.config;
+        config.credential.check(config.base_url.as_ref())?;
+        if !matches!(config.credential, Credential::Login) {
+            return Ok(());
+        }
+        let login = config
+            .installation
+            .login(&config.launcher, &config.environment);
+        match login.await.map_err(could_not_start)?.logged_in {
+            true => Ok(()),
+            false => Err(TurnOutcome::AuthRequired {
+                message: "Claude Code has no login and NEXUS has no key".to_owned(),
+            }),
+        }
+    }
 }

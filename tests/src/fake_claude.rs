@@ -1,0 +1,274 @@
+//! A stand-in for the Claude Code program: it speaks the same stream-json protocol, calls no
+//! model, and does what a script says.
+//!
+//! # Where the script is
+//! The first of: the file that `FAKE_CLAUDE_SCRIPT` names; `fake-claude.json` in the home
+//! folder (NEXUS clears the environment of agents, but leaves `HOME`); `fake-claude.json`
+//! beside the executable. Without one it repeats each prompt.
+//!
+//! # What a script says
+//! ```json
+//! {
+//!   "version": "2.1.330 (Claude Code)", "logged_in": true,
+//!   "rules": [
+//!     {"when": {"role": "code", "prompt": "fix (\\S+)", "attempt": 1},
+//!      "do": [
+//!        {"say": "Looking."},
+//!        {"use": {"tool": "Write", "input": {"file_path": "{{cwd}}/{{1}}", "content": "hi\n"}}},
+//!        {"call": {"tool": "submit_result", "with": {"summary": "fixed"}}},
+//!        {"usage": {"input": 900, "output": 100, "cost": 0.012}}]}
+//!   ]
+//! }
+//! ```
+//! The first rule whose conditions all hold is played; `otherwise`, a list as in `do`, is
+//! played when there is none. `role` is the seat of the line `You are …` in the system prompt,
+//! `prompt` a pattern, `attempt` counts from 1 how often role and prompt of this rule held, in
+//! all processes with this home folder. Texts may use `{{prompt}}`, `{{cwd}}`, `{{turn}}`,
+//! `{{last}}` (the answer to the last tool or call) and the groups `{{1}}`… of `prompt`.
+//! The actions are the variants of [`Action`].
+//!
+//! # What it leaves
+//! In `.fake-claude/` in the home folder: `sessions/`, by which a session is resumed and an
+//! unknown one refused as the real program does, and `log.jsonl` with each start (arguments,
+//! names of environment variables, folder) and each prompt, for tests to look at.
+
+mod memory;
+mod pipe;
+mod play;
+
+use crate::script::{Pattern, role_of};
+use memory::{Memory, Past};
+use nexus_core::Role;
+use pipe::Pipe;
+use play::Player;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// What is played when.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Script {
+    pub version: String,
+    pub logged_in: bool,
+    pub rules: Vec<Rule>,
+    pub otherwise: Vec<Action>,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            version: "2.1.330 (Claude Code)".to_owned(),
+            logged_in: true,
+            rules: Vec::new(),
+            otherwise: vec![Action::Say("echo[{{turn}}]: {{prompt}}".to_owned())],
+        }
+    }
+}
+
+/// One rule of a script.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    #[serde(default)]
+    pub when: When,
+    pub r#do: Vec<Action>,
+}
+
+/// The conditions of a rule.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct When {
+    pub role: Option<Role>,
+    pub prompt: Option<Pattern>,
+    pub attempt: Option<usize>,
+}
+
+/// One thing that the double does in a turn.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Action {
+    /// Speaks; the last text is the turn's result.
+    Say(String),
+    Think(String),
+    /// Uses a tool, after asking where the real one asks. `Write` and `Edit` change the file
+    /// when they are allowed to; every other tool only says that it answered `output`.
+    Use {
+        tool: String,
+        #[serde(default)]
+        input: Map<String, Value>,
+        #[serde(default)]
+        output: String,
+    },
+    /// Calls a `nexus` tool.
+    Call {
+        tool: String,
+        #[serde(default)]
+        with: Map<String, Value>,
+    },
+    /// What the turn used; adds up.
+    Usage {
+        #[serde(default)]
+        input: u64,
+        #[serde(default)]
+        output: u64,
+        /// In dollars; left out when the price is not known.
+        #[serde(default)]
+        cost: Option<f64>,
+    },
+    /// Says that the service failed and will be asked again.
+    Retry {
+        status: Option<u16>,
+    },
+    /// Says where the account's limit stands.
+    Limit {
+        /// `allowed_warning` or `rejected`.
+        status: String,
+        /// Seconds since 1970.
+        #[serde(default)]
+        resets_at: Option<u64>,
+    },
+    /// Ends the turn with a failure of the service.
+    Fail {
+        #[serde(default)]
+        status: Option<u16>,
+        /// The program's name for the failure, such as `overloaded` or `billing_error`.
+        kind: String,
+        message: String,
+    },
+    /// Writes this to stdout as it is, with a line feed.
+    Print(String),
+    /// Writes this to stderr.
+    Complain(String),
+    /// Goes on when this file exists: lets a test hold a turn where it wants it.
+    WaitFor(PathBuf),
+    /// Says nothing more, but obeys an interrupt, the end of its input and SIGTERM.
+    Hang,
+    /// Says nothing more and obeys nothing; only a kill ends it.
+    Deafen,
+    /// Ends the process in the middle of the turn.
+    Exit(u8),
+    /// Ends the process by a signal.
+    Crash,
+}
+
+/// How the process was started.
+#[derive(Debug, Default)]
+struct Arguments {
+    session: Option<String>,
+    resume: Option<String>,
+    budget: Option<f64>,
+}
+
+impl Arguments {
+    fn of(args: &[String]) -> Self {
+        let value = |name: &str| {
+            let at = args.iter().position(|arg| arg == name)?;
+            args.get(at + 1).cloned()
+        };
+        Self {
+            session: value("--session-id"),
+            resume: value("--resume"),
+            budget: value("--max-budget-usd").and_then(|dollars| dollars.parse().ok()),
+        }
+    }
+}
+
+/// The program.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is the whole of a small program"
+)]
+pub fn run(args: Vec<String>) -> ExitCode {
+    let home = env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let script = match find_script(&home) {
+        Ok(script) => script,
+        Err(error) => {
+            eprintln!("Error: the script of fake-claude is wrong: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    if args.contains(&"--version") {
+        println!("{}", script.version);
+        return ExitCode::SUCCESS;
+    }
+    if args.ends_with(&["auth", "status", "--json"]) {
+        println!("{}", login(&script));
+        return ExitCode::from(u8::from(!script.logged_in));
+    }
+    let owned: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    serve(script, &owned, Memory::in_home(&home))
+}
+
+fn login(script: &Script) -> Value {
+    if script.logged_in {
+        json!({"loggedIn": true, "authMethod": "claude.ai", "subscriptionType": "max"})
+    } else {
+        json!({"loggedIn": false, "authMethod": "none"})
+    }
+}
+
+fn find_script(home: &Path) -> Result<Script, String> {
+    let named = env::var_os("FAKE_CLAUDE_SCRIPT").map(PathBuf::from);
+    let beside = env::current_exe()
+        .ok()
+        .map(|program| program.with_file_name("fake-claude.json"));
+    let places = [named, Some(home.join("fake-claude.json")), beside];
+    let Some(path) = places.into_iter().flatten().find(|path| path.is_file()) else {
+        return Ok(Script::default());
+    };
+    let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Why a turn stopped before its script did.
+#[derive(Debug)]
+enum Cut {
+    /// An interrupt.
+    Interrupted,
+    /// Nobody writes to it any more.
+    InputClosed,
+    /// The script ends the process.
+    Exit(u8),
+}
+
+/// Carries a session until its input ends.
+#[expect(clippy::print_stderr, reason = "the real program complains there")]
+fn serve(script: Script, args: &[String], memory: Memory) -> ExitCode {
+    let arguments = Arguments::of(args);
+    memory.log(&json!({
+        "start": args, "cwd": env::current_dir().ok(),
+        "env": env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect::<Vec<_>>(),
+    }));
+    let pipe = Pipe::of_this_process();
+    let (session, past) = match (&arguments.resume, &arguments.session) {
+        (Some(id), _) => match memory.recall(id) {
+            Some(past) => (id.clone(), past),
+            None => {
+                let message = format!("No conversation found with session ID: {id}");
+                eprintln!("{message}");
+                pipe.write(
+                    &json!({"type": "result", "subtype": "error_during_execution",
+                    "is_error": true, "errors": [message], "session_id": id,
+                    "num_turns": 0, "total_cost_usd": 0, "permission_denials": []}),
+                );
+                return ExitCode::FAILURE;
+            }
+        },
+        (None, Some(id)) if memory.recall(id).is_some() => {
+            eprintln!("Error: Session ID {id} is already in use.");
+            return ExitCode::FAILURE;
+        }
+        (None, Some(id)) => (id.clone(), Past::default()),
+        (None, None) => (uuid::Uuid::new_v4().to_string(), Past::default()),
+    };
+    let has_key = env::var_os("CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR").is_some();
+    let mut player = Player::new(pipe, memory, script, session, past, arguments.budget);
+    player.run(has_key)
+}
