@@ -480,6 +480,9 @@ function detail(of: TaskCard): Task {
     files: reviewed || of.state === 'needs_you' ? files : [],
     questions: of.question ? [of.question] : [],
     conflicts: of.name === 'T-10' ? ['src/report/weekly.rs'] : [],
+    failure_kind: of.state === 'failed' ? 'provider' : null,
+    verdict_failed: broke,
+    stuck_unasked: false,
     failure:
       of.state === 'failed'
         ? 'The usage limit of the account was reached three times. It lifts at 18:00; press Resume then.'
@@ -500,7 +503,13 @@ function messages(of: TaskCard): Message[] {
     kind,
     text,
     structured: kind !== 'note',
-    json: { from, to, kind, content: { text }, response_expected: kind === 'assignment' },
+    json: {
+      from,
+      to,
+      kind,
+      content: { text },
+      response_expected: kind === 'assignment',
+    } as unknown as Message['json'],
   });
   return [
     message(

@@ -2,23 +2,10 @@
  * The API as functions. A request that is not met throws an {@link ApiError} with the server's
  * own words; nothing here knows how a request travels.
  */
+import createClient from 'openapi-fetch';
 import { platform } from '../platform';
-import type {
-  Action,
-  Answer,
-  Board,
-  Diff,
-  Doctor,
-  Folder,
-  Key,
-  Message,
-  NewTask,
-  Problem,
-  Project,
-  Task,
-  TaskCard,
-  TimelineItem,
-} from './types';
+import type { paths } from './schema';
+import type { Action, Answer, NewTask, Problem } from './types';
 
 export class ApiError extends Error {
   readonly problem: Problem;
@@ -30,62 +17,70 @@ export class ApiError extends Error {
   }
 }
 
-async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const request = new Request(new URL(`/api/v1${path}`, location.href), {
-    method,
-    ...(body === undefined
-      ? {}
-      : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-  });
-  const response = await platform.fetch(request);
-  const text = await response.text();
-  if (!response.ok) throw new ApiError(problemOf(response.status, text));
-  return (text === '' ? undefined : JSON.parse(text)) as T;
+const { GET, POST, PUT, DELETE } = createClient<paths>({
+  // The window's page has an address of its own scheme; only the path matters there.
+  baseUrl: new URL('/', location.href).href,
+  fetch: (request) => platform.fetch(request),
+});
+
+interface Outcome<T> {
+  data?: T;
+  error?: unknown;
+  response: Response;
 }
 
-function problemOf(status: number, text: string): Problem {
-  try {
-    return JSON.parse(text) as Problem;
-  } catch {
-    return {
-      type: 'about:blank',
-      code: 'unreadable_answer',
-      title: `The server answered ${status}`,
-      detail: text.slice(0, 500) || `The server answered ${status} without saying why.`,
-      status,
-    };
-  }
+/** What was asked for, or the problem as an error. */
+async function met<T>(outcome: Promise<Outcome<T>>): Promise<T> {
+  const { data, error, response } = await outcome;
+  if (!response.ok) throw new ApiError(problemOf(response.status, error));
+  return data as T;
 }
 
-const segment = encodeURIComponent;
+function problemOf(status: number, error: unknown): Problem {
+  if (typeof error === 'object' && error !== null && 'detail' in error) return error as Problem;
+  return {
+    type: 'about:blank',
+    code: 'unreadable_answer',
+    title: `The server answered ${status}`,
+    detail:
+      String(error ?? '').slice(0, 500) || `The server answered ${status} without saying why.`,
+    status,
+  };
+}
 
 /** The commands that need no body. */
 export type PlainAction = Exclude<Action, 'accept' | 'request_changes'>;
 
+const at = (id: string) => ({ params: { path: { id } } });
+
 export const api = {
-  board: () => send<Board>('GET', '/board'),
-  task: (id: string) => send<Task>('GET', `/tasks/${segment(id)}`),
-  timeline: (id: string) => send<TimelineItem[]>('GET', `/tasks/${segment(id)}/timeline`),
-  messages: (id: string) => send<Message[]>('GET', `/tasks/${segment(id)}/messages`),
+  board: () => met(GET('/api/v1/board')),
+  task: (id: string) => met(GET('/api/v1/tasks/{id}', at(id))),
+  timeline: (id: string) => met(GET('/api/v1/tasks/{id}/timeline', at(id))),
+  messages: (id: string) => met(GET('/api/v1/tasks/{id}/messages', at(id))),
   diff: (id: string, path?: string) =>
-    send<Diff>('GET', `/tasks/${segment(id)}/diff${path ? `?path=${segment(path)}` : ''}`),
-  create: (task: NewTask) => send<TaskCard>('POST', '/tasks', task),
-  command: (id: string, action: PlainAction) =>
-    send<TaskCard>('POST', `/tasks/${segment(id)}/${action}`),
+    met(
+      GET('/api/v1/tasks/{id}/diff', {
+        params: { path: { id }, query: path === undefined ? {} : { path } },
+      }),
+    ),
+  create: (body: NewTask) => met(POST('/api/v1/tasks', { body })),
+  command: (id: string, action: PlainAction) => met(POST(`/api/v1/tasks/{id}/${action}`, at(id))),
   accept: (id: string, although_red: boolean) =>
-    send<TaskCard>('POST', `/tasks/${segment(id)}/accept`, { although_red }),
+    met(POST('/api/v1/tasks/{id}/accept', { ...at(id), body: { although_red } })),
   requestChanges: (id: string, text: string) =>
-    send<TaskCard>('POST', `/tasks/${segment(id)}/request-changes`, { text }),
+    met(POST('/api/v1/tasks/{id}/request-changes', { ...at(id), body: { text } })),
   budget: (id: string, budget_usd: number | null) =>
-    send<TaskCard>('PUT', `/tasks/${segment(id)}/budget`, { budget_usd }),
-  answer: (approval: string, answer: Answer) =>
-    send<TaskCard>('POST', `/approvals/${segment(approval)}`, answer),
-  projects: () => send<Project[]>('GET', '/projects'),
-  inspect: (path: string) => send<Folder>('POST', '/projects/inspect', { path }),
-  trust: (path: string) => send<Project>('POST', '/projects', { path, trust: true }),
-  practice: () => send<TaskCard>('POST', '/practice'),
-  doctor: () => send<Doctor>('GET', '/doctor'),
-  keys: () => send<Key[]>('GET', '/keys'),
-  setKey: (name: string, value: string) => send<Key>('PUT', `/keys/${segment(name)}`, { value }),
-  removeKey: (name: string) => send<void>('DELETE', `/keys/${segment(name)}`),
+    met(PUT('/api/v1/tasks/{id}/budget', { ...at(id), body: { budget_usd } })),
+  answer: (approval: string, body: Answer) =>
+    met(POST('/api/v1/approvals/{id}', { ...at(approval), body })),
+  projects: () => met(GET('/api/v1/projects')),
+  inspect: (path: string) => met(POST('/api/v1/projects/inspect', { body: { path } })),
+  trust: (path: string) => met(POST('/api/v1/projects', { body: { path, trust: true } })),
+  practice: () => met(POST('/api/v1/practice')),
+  doctor: () => met(GET('/api/v1/doctor')),
+  keys: () => met(GET('/api/v1/keys')),
+  setKey: (name: string, value: string) =>
+    met(PUT('/api/v1/keys/{name}', { params: { path: { name } }, body: { value } })),
+  removeKey: (name: string) => met(DELETE('/api/v1/keys/{name}', { params: { path: { name } } })),
 };

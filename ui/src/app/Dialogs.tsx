@@ -1,12 +1,12 @@
 /** The one dialog that is open, if any. */
 import { Button, Group, Modal, NumberInput, Text, Textarea } from '@mantine/core';
 import { useState } from 'react';
-import { api } from '../api/client';
+import { ApiError, api } from '../api/client';
 import type { TaskCard } from '../api/types';
 import { Composer } from '../compose/Composer';
 import { FolderSheet, PathDialog } from '../compose/FolderSheet';
 import { plural } from '../parts/format';
-import { run, say, sayProblem, take } from './commands';
+import { run, sayProblem, take } from './commands';
 import { close, useDesk } from './desk';
 import { shortcuts } from './shortcuts';
 
@@ -54,11 +54,23 @@ function useAct(failed: string) {
 }
 
 function Accept({ card }: { card: TaskCard }) {
-  const { busy, act } = useAct(`${card.name} could not be accepted`);
-  const red = card.standing === 'broken_by_us' || card.standing === 'red_before';
+  const [busy, setBusy] = useState(false);
+  // The server may know more against it than the card shows, such as a verdict of Beta.
+  const [against, setAgainst] = useState<string | null>(againstIt(card));
+  const red = against !== null;
   const accept = async () => {
-    if (await act(() => api.accept(card.id, red))) {
-      say(`${card.name} accepted`, `The change is in ${card.project_name} now.`);
+    setBusy(true);
+    try {
+      take(await api.accept(card.id, red));
+      close();
+    } catch (error) {
+      if (!red && error instanceof ApiError && error.problem.code === 'checks_red') {
+        setAgainst(error.message);
+      } else {
+        sayProblem(`${card.name} could not be accepted`, error);
+      }
+    } finally {
+      setBusy(false);
     }
   };
   return (
@@ -70,9 +82,7 @@ function Accept({ card }: { card: TaskCard }) {
       </Text>
       {red ? (
         <Text size="sm" mt="sm" c="var(--nx-danger-text)">
-          {card.standing === 'broken_by_us'
-            ? 'A check that passed before fails with this change.'
-            : 'The checks fail, as they did before this change.'}
+          {against}
         </Text>
       ) : null}
       {card.standing === 'no_checks' ? (
@@ -95,6 +105,17 @@ function Accept({ card }: { card: TaskCard }) {
       </Group>
     </Modal>
   );
+}
+
+function againstIt(card: TaskCard): string | null {
+  switch (card.standing) {
+    case 'broken_by_us':
+      return 'A check that passed before fails with this change.';
+    case 'red_before':
+      return 'The checks fail, as they did before this change.';
+    default:
+      return null;
+  }
 }
 
 function RequestChanges({ card }: { card: TaskCard }) {

@@ -25,7 +25,9 @@ const glyphs: Record<AgentState, string> = {
 /** What the seat does, from the stream while that is newer than the strip itself. */
 function noteOf(agent: Agent, now: Live['now']): string {
   const line = agent.task_id ? now[agent.task_id] : undefined;
-  return line && line.role === agent.role && agent.state === 'working' ? line.text : agent.note;
+  return line && line.role === agent.role && agent.state === 'working'
+    ? line.text
+    : agent.note || 'nothing to do';
 }
 
 export function AgentStrip() {

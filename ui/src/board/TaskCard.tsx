@@ -100,6 +100,7 @@ function Reason({ card }: { card: Card }) {
       </Tag>,
     );
   }
+  if (card.state === 'backlog' && card.note) parts.push(<span key="why">{card.note}</span>);
   if (card.state === 'cancelled')
     parts.push(
       <Tag key="x" meaning="plain">

@@ -59,6 +59,12 @@ it('starts over after a server that counts from the beginning', () => {
   expect(live.lines).toEqual({});
 });
 
+it('takes live lines, which carry the number of the fact before them', () => {
+  const live = after({ type: 'live', seq: 10, task_id: 'a', items: [line('t1.1')] });
+  expect(live.lines.a?.map((each) => each.id)).toEqual(['t1.1']);
+  expect(live.seq).toBe(10);
+});
+
 it('shows the tool in use until a fact is newer', () => {
   const using = after({ type: 'live', seq: 11, task_id: 'a', items: [line('t1.1')] });
   expect(using.now.a?.text).toBe('Read t1.1');

@@ -76,7 +76,9 @@ export function withCard(live: Live, card: TaskCard): Live {
 }
 
 export function withChanges(live: Live, changes: readonly Change[], heardAt: number): Live {
-  const fresh = changes.filter((change) => change.seq > live.seq);
+  // Live lines are no facts and carry the number of the last fact before them; lines that come
+  // twice are told apart by their own ids, where they are shown.
+  const fresh = changes.filter((change) => change.type === 'live' || change.seq > live.seq);
   if (fresh.length === 0) return live;
   const next: Live = { ...live, heardAt, cards: { ...live.cards }, now: { ...live.now } };
   const arrived = new Map<string, TimelineItem[]>();

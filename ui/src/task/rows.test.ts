@@ -54,14 +54,23 @@ it('folds calls in sequence, until something else is said or another agent acts'
   expect(shape).toEqual([2, 'line', 1, 1]);
 });
 
-it('shows an answer whose call is out of sight', () => {
-  expect(rows([ended('b', 'c1')])).toMatchObject([{ type: 'calls', calls: [{ started: null }] }]);
+it('shows an answer without its call only where it failed', () => {
+  expect(rows([ended('b', 'c1', { ok: true })])).toEqual([]);
+  expect(rows([ended('b', 'c1', { ok: false })])).toMatchObject([
+    { type: 'calls', calls: [{ started: null }] },
+  ]);
+});
+
+it('ends what was being written with its turn', () => {
+  const half = item('t1.live', 'text_delta', { text: 'All te' });
+  const over = item('e9', 'fact', { text: 'Turn was interrupted', ok: false });
+  expect(rows([half, over]).map((row) => row.type)).toEqual(['line']);
 });
 
 it('grows one row while text is written, and replaces it by the finished text', () => {
   const pieces = [
-    item('t1.1', 'text_delta', { text: 'All ' }),
-    item('t1.2', 'text_delta', { text: 'tests' }),
+    item('t1.live', 'text_delta', { text: 'All ' }),
+    item('t1.live', 'text_delta', { text: 'tests' }),
   ];
   expect(rows(pieces)).toMatchObject([{ type: 'writing', text: 'All tests' }]);
   const whole = item('t1.3', 'text', { text: 'All tests pass' });

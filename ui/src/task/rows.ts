@@ -46,7 +46,9 @@ export function rows(items: readonly TimelineItem[]): Row[] {
       case 'tool_ended': {
         const call = calls.get(callKey(item));
         if (call) call.ended = item;
-        else addCall(out, item, { key: item.id, started: null, ended: item });
+        // Tools of NEXUS itself show no start; that one of them worked is no news either.
+        else if (item.ok === false)
+          addCall(out, item, { key: item.id, started: null, ended: item });
         break;
       }
       case 'text_delta': {
@@ -68,15 +70,15 @@ export function rows(items: readonly TimelineItem[]): Row[] {
         break;
       }
       case 'text': {
-        const growing = writing.get(item.turn ?? -1);
-        if (growing) {
-          out.splice(out.indexOf(growing), 1);
-          writing.delete(item.turn ?? -1);
-        }
+        drop(out, writing, item.turn ?? -1);
         out.push({ type: 'line', key: item.id, item });
         break;
       }
       case 'fact':
+        // A turn that has ended writes no more, whether or not its last text arrived.
+        if (item.ok != null) drop(out, writing, item.turn ?? -1);
+        out.push({ type: 'line', key: item.id, item });
+        break;
       case 'message':
       case 'question':
       case 'check':
@@ -89,6 +91,13 @@ export function rows(items: readonly TimelineItem[]): Row[] {
     }
   }
   return out;
+}
+
+function drop(out: Row[], writing: Map<number, Row & { type: 'writing' }>, turn: number) {
+  const growing = writing.get(turn);
+  if (!growing) return;
+  out.splice(out.indexOf(growing), 1);
+  writing.delete(turn);
 }
 
 /** The whole text of a line: its detail where there is one. */
