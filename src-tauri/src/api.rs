@@ -1,21 +1,18 @@
 //! The command through which the page uses the NEXUS interface: one request, one answer.
 
 use crate::door::Door;
-use axum::body::{Body, to_bytes};
-use axum::http::{self, header};
+use nexus_api::view::Problem;
+use nexus_api::{CallError, PREFIX};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tauri::State;
-
-/// The most that one answer may be long, in bytes.
-const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 /// A request in the words of HTTP.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     method: Method,
-    /// Path and query, from `/api/` on.
+    /// Path and query, with the prefix of the interface.
     path: String,
     #[serde(default)]
     body: Option<Value>,
@@ -31,7 +28,7 @@ enum Method {
     Delete,
 }
 
-/// What the interface answered.
+/// What the interface answered: with a status below 400 what was asked for, else a problem.
 #[derive(Debug, PartialEq, Serialize)]
 pub(crate) struct Reply {
     status: u16,
@@ -47,63 +44,45 @@ pub(crate) async fn api(request: Request, door: State<'_, Door>) -> Result<Reply
 }
 
 async fn carry(request: Request, door: &Door) -> Result<Reply, String> {
-    let request = http_request(request)?;
-    match door.call(request).await {
-        Ok(response) => reply(response).await,
-        Err(reason) => Ok(unavailable(&reason)),
+    let path = within(&request.path)
+        .ok_or_else(|| format!("{} is no path of the interface", request.path))?;
+    let client = match door.client().await {
+        Ok(client) => client,
+        Err(problem) => return Ok(refusal(&problem)),
+    };
+    let method = request.method.as_str();
+    let answer = client
+        .call::<Value>(method, path, request.body.as_ref())
+        .await;
+    Ok(match answer {
+        Ok(body) => Reply { status: 200, body },
+        Err(CallError::Refused(problem)) => refusal(&problem),
+        Err(CallError::Gone) => refusal(&door.gone()),
+    })
+}
+
+fn refusal(problem: &Problem) -> Reply {
+    Reply {
+        status: problem.status,
+        body: json!(problem),
     }
 }
 
-fn http_request(request: Request) -> Result<http::Request<Body>, String> {
-    if !request.path.starts_with("/api/") {
-        return Err(format!("{} is no path of the interface", request.path));
-    }
-    let builder = http::Request::builder()
-        .method(http::Method::from(request.method))
-        .uri(request.path);
-    let built = match request.body {
-        Some(body) => builder
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(body.to_string())),
-        None => builder.body(Body::empty()),
-    };
-    built.map_err(|error| error.to_string())
+/// The part of the path that the interface wants to hear.
+fn within(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix(PREFIX)?;
+    let plain = rest.bytes().all(|byte| byte.is_ascii_graphic());
+    (plain && rest.starts_with('/')).then_some(rest)
 }
 
-async fn reply(response: http::Response<Body>) -> Result<Reply, String> {
-    let status = response.status().as_u16();
-    let bytes = to_bytes(response.into_body(), LONGEST_ANSWER)
-        .await
-        .map_err(|error| format!("the answer could not be read: {error}"))?;
-    let body = match bytes.as_ref() {
-        [] => Value::Null,
-        bytes => serde_json::from_slice(bytes)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned())),
-    };
-    Ok(Reply { status, body })
-}
-
-/// The answer while NEXUS cannot work, in the form of every other problem.
-fn unavailable(reason: &str) -> Reply {
-    let status = http::StatusCode::SERVICE_UNAVAILABLE.as_u16();
-    let body = json!({
-        "type": "docs/errors.md#unavailable",
-        "code": "unavailable",
-        "title": "NEXUS cannot start",
-        "detail": reason,
-        "status": status,
-    });
-    Reply { status, body }
-}
-
-impl From<Method> for http::Method {
-    fn from(method: Method) -> Self {
-        match method {
-            Method::Get => Self::GET,
-            Method::Post => Self::POST,
-            Method::Put => Self::PUT,
-            Method::Patch => Self::PATCH,
-            Method::Delete => Self::DELETE,
+impl Method {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
         }
     }
 }
@@ -113,21 +92,26 @@ mod tests {
     use super::*;
     use axum::Router;
     use axum::extract::RawQuery;
-    use axum::http::StatusCode;
+    use axum::http::{self, StatusCode};
     use axum::routing::{any, get};
 
     fn interface() -> Door {
         let echo = async |method: http::Method, RawQuery(query): RawQuery, body: String| {
             json!({ "method": method.as_str(), "query": query, "body": body }).to_string()
         };
+        let problem = json!({
+            "type": "docs/errors.md#not_found",
+            "code": "not_found",
+            "title": "There is no such thing",
+            "detail": "there is no task T-9",
+            "status": 404,
+        });
+        let missing = async move || (StatusCode::NOT_FOUND, problem.to_string());
         let router = Router::new()
-            .route("/api/echo", any(echo))
-            .route("/api/nothing", get(async || StatusCode::NO_CONTENT))
-            .route(
-                "/api/text",
-                get(async || (StatusCode::BAD_REQUEST, "no JSON")),
-            )
-            .route("/private", get(async || "secret"));
+            .route("/api/v1/echo", any(echo))
+            .route("/api/v1/nothing", get(async || StatusCode::NO_CONTENT))
+            .route("/api/v1/tasks/T-9", get(missing))
+            .route("/private", get(async || "\"secret\""));
         Door::onto(router)
     }
 
@@ -137,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_reaches_the_interface_as_it_is() {
-        let request = json!({ "method": "PUT", "path": "/api/echo?a=b", "body": { "n": 1 } });
+        let request = json!({ "method": "PUT", "path": "/api/v1/echo?a=b", "body": { "n": 1 } });
         let body = json!({ "method": "PUT", "query": "a=b", "body": "{\"n\":1}" });
         assert_eq!(ask(request).await, Ok(Reply { status: 200, body }));
     }
@@ -146,24 +130,26 @@ mod tests {
     async fn every_answer_is_carried_back() {
         let get = |path| json!({ "method": "GET", "path": path });
         let nothing = Reply {
-            status: 204,
+            status: 200,
             body: Value::Null,
         };
-        assert_eq!(ask(get("/api/nothing")).await, Ok(nothing));
-        let text = Reply {
-            status: 400,
-            body: json!("no JSON"),
-        };
-        assert_eq!(ask(get("/api/text")).await, Ok(text));
+        assert_eq!(ask(get("/api/v1/nothing")).await, Ok(nothing));
+        let refused = ask(get("/api/v1/tasks/T-9")).await.unwrap();
+        assert_eq!(refused.status, 404);
+        assert_eq!(refused.body["code"], "not_found");
+        assert_eq!(refused.body["detail"], "there is no task T-9");
     }
 
     #[tokio::test]
     async fn what_is_no_path_of_the_interface_goes_nowhere() {
         for path in [
             "/private",
-            "//api/echo",
-            "http://elsewhere.test/api/echo",
-            "/api/ echo",
+            "/api/v1",
+            "/api/v10/echo",
+            "//api/v1/echo",
+            "http://elsewhere.test/api/v1/echo",
+            "/api/v1/ echo",
+            "/api/v1/echo\r\nx: y",
         ] {
             let outcome = ask(json!({ "method": "GET", "path": path })).await;
             assert!(outcome.is_err(), "{path}: {outcome:?}");
@@ -172,13 +158,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_waits_for_the_interface_to_open() {
-        let door = Door::default();
-        let request = json!({ "method": "GET", "path": "/api/any" });
+        let door = Door::waiting();
+        let request = json!({ "method": "GET", "path": "/api/v1/any" });
         let asked = carry(serde_json::from_value(request).unwrap(), &door);
         let (reply, ()) = tokio::join!(asked, async { door.shut("the disk is full") });
         let reply = reply.unwrap();
-        assert_eq!(reply.status, 503);
-        assert_eq!(reply.body["code"], "unavailable");
+        assert!(reply.status >= 400);
+        assert_eq!(reply.body["code"], "data_folder");
         assert_eq!(reply.body["detail"], "the disk is full");
     }
 }

@@ -13,7 +13,7 @@ mod window;
 
 use door::Door;
 use stream::Stream;
-use tauri::{Builder, Manager, Wry};
+use tauri::{Builder, Manager as _, RunEvent, Wry};
 
 /// Why the desktop program ended with a failure.
 #[derive(Debug, thiserror::Error)]
@@ -34,14 +34,18 @@ pub fn run(context: tauri::Context) -> Result<(), WindowError> {
             native::pick_folder,
             native::open_link,
         ])
-        .manage(Door::default())
         .manage(Stream::default())
         .setup(move |app| {
-            app.state::<Door>().open(demo);
+            app.manage(Door::open(demo));
             window::show(app)?;
             Ok(())
         })
-        .run(context)?;
+        .build(context)?
+        .run(|app, event| {
+            if let RunEvent::Exit = event {
+                tauri::async_runtime::block_on(app.state::<Door>().close());
+            }
+        });
     Ok(())
 }
 

@@ -3,6 +3,10 @@
 
 use std::process::ExitCode;
 
+#[expect(
+    clippy::exit,
+    reason = "Tauri's generated context ends the process when its own data is damaged"
+)]
 fn main() -> ExitCode {
     // NEXUS runs its own executable again as the guard of each agent.
     if let Some(code) = nexus_process::guard::run_if_asked() {
