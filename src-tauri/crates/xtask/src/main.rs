@@ -10,6 +10,7 @@
 )]
 
 mod app;
+mod client;
 mod demo;
 mod node;
 mod place;
@@ -65,6 +66,8 @@ enum Command {
     },
     /// Open the desktop window with the user interface reloading as you edit
     Dev,
+    /// Make the user interface's API types anew, after the API changed
+    Client,
     /// Measure, and print the numbers
     #[command(subcommand)]
     Bench(app::Bench),
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::Test { only, list } => test::everything(only.as_deref(), list),
         Command::Check { only, list } => test::quick(only.as_deref(), list),
         Command::Dev => app::dev(),
+        Command::Client => client::generate(),
         Command::Bench(bench) => app::bench(bench),
         Command::Package { bundles } => app::package(&bundles),
         Command::Setup => app::setup(),

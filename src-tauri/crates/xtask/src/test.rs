@@ -2,9 +2,17 @@
 
 use crate::program::{Done, Program};
 use crate::steps::{self, Lane, Step, Verdict};
-use crate::{node, place, system, tools};
+use crate::{client, node, place, system, tools};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+/// What is built, tested and linted: all crates, with the tests that need a keychain of their
+/// own. Always the same words, so that cargo builds everything once.
+const EVERYTHING: [&str; 3] = [
+    "--locked",
+    "--workspace",
+    "--features=nexus-secrets/keychain-test",
+];
 
 /// `cargo xtask test`.
 pub(crate) fn everything(only: Option<&str>, list: bool) -> Done {
@@ -96,6 +104,13 @@ fn all_steps() -> Vec<Step> {
         ),
         step("tests", Rust, &["build"], "all Rust tests", tests),
         step(
+            "client",
+            Rust,
+            &["build"],
+            "the types made from the API",
+            client,
+        ),
+        step(
             "lints",
             Rust,
             &["ui-build"],
@@ -122,6 +137,9 @@ fn prepare(chosen: &[Step]) -> Done {
     if chosen.iter().any(|step| step.lane == Lane::Interface) {
         node::ensure()?;
         node::install(&place::ui(), "the user interface")?;
+    }
+    if any(&["client"]) {
+        client::ensure()?;
     }
     if any(&["tests"]) {
         node::ensure()?;
@@ -178,11 +196,15 @@ fn advisories(log: &File) -> Done<Verdict> {
     )
 }
 
+fn client(log: &File) -> Done<Verdict> {
+    good(client::is_up_to_date(log))
+}
+
 fn lints(log: &File) -> Done<Verdict> {
-    let everything = ["clippy", "--locked", "--workspace", "--all-targets"];
     good(
         Program::cargo()
-            .args(everything)
+            .args(["clippy", "--all-targets"])
+            .args(EVERYTHING)
             .args(["--", "-D", "warnings"])
             .log(log),
     )
@@ -193,7 +215,8 @@ fn lints(log: &File) -> Done<Verdict> {
 fn build(log: &File) -> Done<Verdict> {
     good(
         Program::cargo()
-            .args(["build", "--locked", "--workspace", "--all-targets"])
+            .args(["build", "--all-targets"])
+            .args(EVERYTHING)
             .log(log),
     )
 }
@@ -201,12 +224,11 @@ fn build(log: &File) -> Done<Verdict> {
 fn tests(log: &File) -> Done<Verdict> {
     let session = Session::new()?;
     let runner = if has_nextest() {
-        ["nextest", "run", "--locked", "--workspace", "--profile=ci"].as_slice()
+        Program::cargo().args(["nextest", "run", "--profile=ci"])
     } else {
-        ["test", "--locked", "--workspace", "--no-fail-fast"].as_slice()
+        Program::cargo().args(["test", "--no-fail-fast"])
     };
-    let runner = Program::cargo().args(runner);
-    good(session.run(with_programs(runner), log))
+    good(session.run(with_programs(runner.args(EVERYTHING)), log))
 }
 
 fn has_nextest() -> bool {
@@ -223,6 +245,7 @@ fn with_programs(mut runner: Program) -> Program {
         ("NEXUS_TEST_DESKTOP", "nexus-desktop"),
         ("NEXUS_TEST_FAKE_CLAUDE", "fake-claude"),
         ("NEXUS_TEST_FAKE_OPENAI", "fake-openai"),
+        ("NEXUS_TEST_SCRIPTED_API", "scripted-api"),
     ];
     for (variable, name) in built {
         runner = runner.env(variable, place::built("debug", name));
@@ -266,7 +289,6 @@ impl Session {
             .env("XDG_CONFIG_HOME", self.home.join("config"))
             .env("XDG_CACHE_HOME", self.home.join("cache"))
             .env("XDG_RUNTIME_DIR", &self.home)
-            .env("NEXUS_TEST_KEYCHAIN", "1")
             .env("LIBGL_ALWAYS_SOFTWARE", "1")
             .log(log)
     }
