@@ -95,7 +95,7 @@ export function openPage(path: string) {
   window.history.replaceState(null, '', path);
   useLive.setState(nothing, true);
   notifications.clean();
-  useDesk.setState({ dialog: null, draft: emptyDraft });
+  useDesk.setState({ dialog: null, draft: emptyDraft, opened: null });
   const queries = new QueryClient({ defaultOptions: { queries: { retry: false } } });
   const stop = follow(queries);
   const page = render(

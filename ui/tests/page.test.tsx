@@ -15,18 +15,24 @@ vi.mock('../src/platform', () => ({
 }));
 
 let close = () => {};
+let complaints = vi.spyOn(console, 'error');
 const open = (path: string) => {
   close = openPage(path).close;
 };
 
 beforeAll(pretendLayout);
 beforeEach(() => {
+  complaints = vi.spyOn(console, 'error');
   localStorage.clear();
   held.platform = new FakePlatform();
   // Nothing moves by itself: a test says when.
   held.platform.world.beat = 0;
 });
-afterEach(() => close());
+afterEach(() => {
+  close();
+  // A fault that a boundary caught is still a fault.
+  expect(complaints.mock.calls).toEqual([]);
+});
 
 const column = async (name: string) => within(await screen.findByTestId(`column-${name}`));
 
@@ -56,6 +62,23 @@ describe('the board', () => {
     await waitFor(async () => {
       expect((await column('review')).getByTestId('card-T-16')).toBeTruthy();
     });
+  });
+
+  it('says aloud when a task needs the person, and when one is ready', async () => {
+    open('/');
+    await screen.findByTestId('card-T-16');
+    const { world } = held.platform;
+    const question = world.find('T-14')?.question ?? null;
+    act(() => {
+      world.change(world.find('T-16')?.id ?? '', { state: 'needs_you', question }, 'Asks');
+      world.change(world.find('T-15')?.id ?? '', { state: 'review' }, 'Ready');
+    });
+    await waitFor(() =>
+      expect(screen.getByTestId('said-at-once').textContent).toBe(
+        'T-16 needs you: Beta wants to run a command',
+      ),
+    );
+    expect(screen.getByTestId('said').textContent).toBe('T-15 is ready for your review');
   });
 
   it('gives the commands of a card through its menu', async () => {
@@ -99,11 +122,13 @@ describe('a lost stream', () => {
     open('/');
     await screen.findByTestId('board');
     act(() => held.platform.lose('the cable is out'));
-    expect((await screen.findByRole('alert')).textContent).toContain('the cable is out');
+    expect(await screen.findByText(/the cable is out/)).toBeTruthy();
     // What was known stays in sight.
     expect(screen.getByTestId('card-T-16')).toBeTruthy();
     held.platform.gone = false;
-    await waitFor(() => expect(screen.queryByRole('alert')).toBeNull(), { timeout: 5_000 });
+    await waitFor(() => expect(screen.queryByText(/the cable is out/)).toBeNull(), {
+      timeout: 5_000,
+    });
     expect(held.platform.since).toEqual([100, 100]);
   });
 });
@@ -326,6 +351,26 @@ describe('the keyboard', () => {
     await user.keyboard('gb');
     await user.keyboard('?');
     expect(await screen.findByText('Filter the board')).toBeTruthy();
+  });
+
+  it('walks over the cards, and comes back to the one that was opened', async () => {
+    open('/');
+    await screen.findByTestId('board');
+    const card = (name: string) => screen.getByTestId(`card-${name}`).parentElement;
+    card('T-18')?.focus();
+    await user.keyboard('j');
+    expect(document.activeElement).toBe(card('T-17'));
+    await user.keyboard('{ArrowRight}');
+    expect(document.activeElement).toBe(card('T-16'));
+    await user.keyboard('{Enter}');
+    await screen.findByTestId('tab-changes');
+    await user.keyboard('{Escape}');
+    await screen.findByTestId('board');
+    expect(document.activeElement).toBe(card('T-16'));
+    await user.keyboard('s');
+    await waitFor(async () => {
+      expect((await column('backlog')).getByTestId('card-T-16')).toBeTruthy();
+    });
   });
 
   it('leaves letters alone while one writes', async () => {

@@ -4,6 +4,7 @@ import { lazy, Suspense } from 'react';
 import { Route, Switch } from 'wouter';
 import { BoardPage } from '../board/BoardPage';
 import { InboxPage } from '../inbox/InboxPage';
+import { Announcer } from './Announcer';
 import { Boundary } from './Boundary';
 import { Dialogs } from './Dialogs';
 import { DropZone } from './DropZone';
@@ -41,6 +42,7 @@ export function App() {
           </Suspense>
         </Boundary>
       </Shell>
+      <Announcer />
       <Dialogs />
       <Palette />
       <DropZone />

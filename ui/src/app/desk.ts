@@ -35,6 +35,8 @@ export type Dialog =
 interface Desk {
   dialog: Dialog | null;
   draft: Draft;
+  /** The name of the task that was opened last. */
+  opened: string | null;
 }
 
 const DRAFT_KEY = 'nexus.draft';
@@ -49,7 +51,7 @@ function keptDraft(): Draft {
   }
 }
 
-export const useDesk = create<Desk>()(() => ({ dialog: null, draft: keptDraft() }));
+export const useDesk = create<Desk>()(() => ({ dialog: null, draft: keptDraft(), opened: null }));
 
 export const show = (dialog: Dialog) => useDesk.setState({ dialog });
 export const close = () => useDesk.setState({ dialog: null });

@@ -14,12 +14,13 @@ interface Props {
   cards: Record<Column, Card[]>;
   draw(card: Card): ReactNode;
   onMove(card: Card, move: Move): void;
-  onOpen(card: Card): void;
+  /** A key pressed on a card; `true` when it meant something. */
+  onKey(card: Card, key: string): boolean;
   /** The one column to show where there is room for one only. */
   chosen: Column;
 }
 
-export function BoardDnd({ cards, draw, onMove, onOpen, chosen }: Props) {
+export function BoardDnd({ cards, draw, onMove, onKey, chosen }: Props) {
   const [held, setHeld] = useState<Card | null>(null);
   const find = (id: string) =>
     Object.values(cards)
@@ -65,7 +66,7 @@ export function BoardDnd({ cards, draw, onMove, onOpen, chosen }: Props) {
                           ref={drag.innerRef}
                           {...drag.draggableProps}
                           {...drag.dragHandleProps}
-                          {...asGroup(card, onOpen)}
+                          {...asGroup(card, onKey)}
                           className={css.held}
                           data-dragging={isDragging}
                         >
@@ -87,14 +88,46 @@ export function BoardDnd({ cards, draw, onMove, onOpen, chosen }: Props) {
 }
 
 /** The card has a link and buttons of its own, so it is a group and not a button. */
-const asGroup = (card: Card, onOpen: (card: Card) => void) => ({
-  onKeyDown: (event: KeyboardEvent) => {
-    if (event.key === 'Enter' && event.target === event.currentTarget) onOpen(card);
-  },
+const asGroup = (card: Card, onKey: (card: Card, key: string) => boolean) => ({
   role: 'group',
   'aria-roledescription': 'card that can be moved',
   'aria-label': `${card.name}, ${card.title}`,
+  'data-card': card.name,
+  onKeyDown: (event: KeyboardEvent<HTMLElement>) => {
+    // While a card is lifted the drag library takes the keys, and says so.
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target !== event.currentTarget) return;
+    if (focusNext(event.currentTarget, event.key) || onKey(card, event.key)) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  },
 });
+
+const steps: Record<string, [number, number]> = {
+  ArrowDown: [0, 1],
+  j: [0, 1],
+  ArrowUp: [0, -1],
+  k: [0, -1],
+  ArrowLeft: [-1, 0],
+  h: [-1, 0],
+  ArrowRight: [1, 0],
+  l: [1, 0],
+};
+
+/** Moves the focus to the card beside; sideways it skips empty columns. */
+function focusNext(from: HTMLElement, key: string): boolean {
+  const step = steps[key];
+  if (!step) return false;
+  const grid = [...document.querySelectorAll('[data-testid^="column-"]')]
+    .map((column) => [...column.querySelectorAll<HTMLElement>('[data-card]')])
+    .filter((cards) => cards.length > 0);
+  const x = grid.findIndex((cards) => cards.includes(from));
+  const y = grid[x]?.indexOf(from) ?? 0;
+  const column = grid[x + step[0]];
+  column?.[Math.min(y + step[1], step[0] === 0 ? y + step[1] : column.length - 1)]?.focus();
+  return true;
+}
 
 /** What a drop here would do, or why it does nothing. */
 function Target({ move, over }: { move: Move; over: boolean }) {

@@ -1,9 +1,10 @@
 /** Home: the team, and every task by where it stands. */
 import { SegmentedControl, Skeleton } from '@mantine/core';
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
 import type { TaskCard as Card } from '../api/types';
 import { give, say } from '../app/commands';
+import { useDesk } from '../app/desk';
 import { useLive } from '../live/store';
 import { AgentStrip } from './AgentStrip';
 import { BoardDnd } from './BoardDnd';
@@ -34,6 +35,11 @@ function Tasks() {
   const [chosen, setChosen] = useState<Column>('working');
   const cancelled = search.get('cancelled') === 'shown';
   const arranged = useMemo(() => arrange(shown), [shown]);
+  // Whoever comes back from a task finds the focus on its card.
+  useEffect(() => {
+    const { opened } = useDesk.getState();
+    if (opened) cardElement(opened)?.focus();
+  }, []);
   const hidden = shown.filter((card) => card.state === 'cancelled');
   return (
     <>
@@ -51,7 +57,7 @@ function Tasks() {
         cards={arranged}
         chosen={chosen}
         draw={draw}
-        onOpen={(card) => go(`/t/${card.name}`)}
+        onKey={(card, key) => cardKey(card, key, go)}
         onMove={(card, move) => {
           if ('does' in move) void give(card, move.does);
           else say(`${card.name} stays where it is`, move.refused);
@@ -85,6 +91,32 @@ function Tasks() {
     </>
   );
 }
+
+/** The keys of a card that has the focus. */
+function cardKey(card: Card, key: string, go: (path: string) => void): boolean {
+  switch (key) {
+    case 'Enter':
+      go(`/t/${card.name}`);
+      return true;
+    case 's': {
+      const action = (['start', 'resume', 'pause'] as const).find((each) =>
+        card.actions.includes(each),
+      );
+      if (action) void give(card, action);
+      return true;
+    }
+    case 'm':
+      cardElement(card.name)?.querySelector<HTMLElement>('[aria-haspopup="menu"]')?.click();
+      return true;
+    default:
+      return false;
+  }
+}
+
+const cardElement = (name: string) =>
+  [...document.querySelectorAll<HTMLElement>('[data-card]')].find(
+    (element) => element.dataset.card === name,
+  );
 
 /** The tasks that the address asks for: of one project, with these words. */
 export function useShownCards(): Card[] {

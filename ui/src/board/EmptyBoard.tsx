@@ -2,6 +2,7 @@
 import { Button } from '@mantine/core';
 import { FolderDown, FolderOpen } from 'lucide-react';
 import { useState } from 'react';
+import { Link } from 'wouter';
 import { api } from '../api/client';
 import { sayProblem, take } from '../app/commands';
 import { compose } from '../app/desk';
@@ -40,6 +41,7 @@ export function EmptyBoard() {
       </div>
       <p className={css.hint}>
         The practice task plays a recorded run on a sample project. It needs no key and no network.
+        Claude tasks need a little more: <Link href="/doctor">see what is there</Link>.
       </p>
     </section>
   );

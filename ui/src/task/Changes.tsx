@@ -6,9 +6,11 @@ import { api } from '../api/client';
 import type { FileChange, Task } from '../api/types';
 import { plural } from '../parts/format';
 import { Notice } from '../parts/Notice';
+import { visible } from '../parts/visible';
 import css from './Changes.module.css';
-import { type FileDiff, type Hunk, readPatch } from './patch';
+import { type DiffLine, type FileDiff, type Hunk, readPatch } from './patch';
 import { Proof } from './Summary';
+import { changedWords, type Span } from './words';
 
 /** A longer file is shown on demand, so that a generated one does not hold the page up. */
 const LINES_SHOWN = 1_500;
@@ -166,19 +168,34 @@ function Hunks({ hunks }: { hunks: Hunk[] }) {
 }
 
 function HunkRows({ hunk }: { hunk: Hunk }) {
+  const words = useMemo(() => changedWords(hunk.lines), [hunk]);
   return (
     <>
       <tr className={css.hunk}>
         <td colSpan={4}>{hunk.head}</td>
       </tr>
       {hunk.lines.map((line) => (
-        <tr key={`${line.before}:${line.after}`} data-kind={line.kind}>
+        <tr key={`${line.kind}${line.before}:${line.after}`} data-kind={line.kind}>
           <td className={css.number}>{line.before}</td>
           <td className={css.number}>{line.after}</td>
           <td className={css.sign}>{signs[line.kind]}</td>
-          <td className={css.text}>{line.text}</td>
+          <td className={css.text}>
+            <Text line={line} span={words.get(line)} />
+          </td>
         </tr>
       ))}
+    </>
+  );
+}
+
+function Text({ line, span }: { line: DiffLine; span: Span | undefined }) {
+  const text = line.text;
+  if (!span) return visible(text);
+  return (
+    <>
+      {visible(text.slice(0, span.start))}
+      <mark className={css.word}>{visible(text.slice(span.start, span.end))}</mark>
+      {visible(text.slice(span.end))}
     </>
   );
 }

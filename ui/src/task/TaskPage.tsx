@@ -7,7 +7,7 @@ import { Link, useLocation } from 'wouter';
 import { api } from '../api/client';
 import type { Action, TaskCard } from '../api/types';
 import { actionNames, give } from '../app/commands';
-import { show } from '../app/desk';
+import { show, useDesk } from '../app/desk';
 import { useNow } from '../live/clock';
 import { useLive } from '../live/store';
 import { ago, elapsed, tokens, usd } from '../parts/format';
@@ -42,7 +42,9 @@ function firstTab(card: TaskCard): Tab {
 }
 
 export default function TaskPage({ name, tab }: { name: string; tab?: string | undefined }) {
-  const card = useLive((live) => Object.values(live.cards).find((each) => each.name === name));
+  const card = useLive(
+    (live) => live.cards[name] ?? Object.values(live.cards).find((each) => each.name === name),
+  );
   const loaded = useLive((live) => live.loaded);
   if (card) return <Page card={card} tab={tabs.find((each) => each === tab) ?? firstTab(card)} />;
   return (
@@ -63,6 +65,7 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
   const query = useQuery({ queryKey: ['task', card.id], queryFn: () => api.task(card.id) });
   const task = query.data;
   const questions = task?.questions.length ? task.questions : card.question ? [card.question] : [];
+  useEffect(() => useDesk.setState({ opened: card.name }), [card.name]);
   useEffect(() => {
     document.title = `${card.name} ${card.title} · NEXUS`;
     return () => {

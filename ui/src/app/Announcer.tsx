@@ -1,0 +1,57 @@
+/** Says aloud, for those who do not see the board, what a card moved for. */
+import { useEffect, useState } from 'react';
+import type { TaskCard } from '../api/types';
+import { useLive } from '../live/store';
+import css from './Announcer.module.css';
+
+type Cards = Record<string, TaskCard>;
+
+/** What is worth interrupting for: a question that was not there before. */
+export function asked(before: Cards, after: Cards): string | null {
+  const card = Object.values(after).find(
+    (each) => each.question && each.question.id !== before[each.id]?.question?.id,
+  );
+  return card?.question ? `${card.name} needs you: ${card.question.text}` : null;
+}
+
+/** What is worth saying when nothing else is said: a task that came to an end of its work. */
+export function arrived(before: Cards, after: Cards): string | null {
+  const card = Object.values(after).find((each) => {
+    const was = before[each.id]?.state;
+    return was !== undefined && was !== each.state && each.state in endings;
+  });
+  return card ? `${card.name} ${endings[card.state] ?? ''}` : null;
+}
+
+const endings: Partial<Record<TaskCard['state'], string>> = {
+  review: 'is ready for your review',
+  done: 'is done',
+  failed: 'has failed',
+};
+
+export function Announcer() {
+  const [urgent, setUrgent] = useState('');
+  const [calm, setCalm] = useState('');
+  useEffect(
+    () =>
+      useLive.subscribe((now, was) => {
+        // The first board is no news.
+        if (!was.loaded || now.cards === was.cards) return;
+        const question = asked(was.cards, now.cards);
+        const ending = arrived(was.cards, now.cards);
+        if (question) setUrgent(question);
+        if (ending) setCalm(ending);
+      }),
+    [],
+  );
+  return (
+    <div className={css.unseen}>
+      <div role="alert" aria-live="assertive" data-testid="said-at-once">
+        {urgent}
+      </div>
+      <div role="status" aria-live="polite" data-testid="said">
+        {calm}
+      </div>
+    </div>
+  );
+}
