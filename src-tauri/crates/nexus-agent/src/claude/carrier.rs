@@ -4,7 +4,7 @@
 //! never waits for one thing only: a program that does not read is still read from, and an
 //! engine that does not listen can still give orders.
 
-use super::conversation::{Act, Conversation};
+use super::conversation::{Act, Conversation, Program};
 use crate::{ProcessIdentity, Session, SessionCommand, SessionEvent, SessionSpec};
 use nexus_core::TurnOutcome;
 use nexus_process::{Ended, Line, Lines, Process};
@@ -33,10 +33,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) async fn open(
     mut process: Process,
     spec: &SessionSpec,
-    by_login: bool,
+    program: Program,
 ) -> Result<Session, TurnOutcome> {
     let identity = process.identity();
-    let (conversation, first) = Conversation::open(spec, by_login, Instant::now());
+    let (conversation, first) = Conversation::open(spec, program, Instant::now());
     let (commands, orders) = mpsc::channel(16);
     let (tell, events) = mpsc::channel(EVENTS);
     let (opened, is_open) = oneshot::channel();

@@ -6,6 +6,7 @@
 //! a process and without a clock.
 
 use super::{
+    install::Version,
     mcp,
     translate::{self, Seen, Totals},
     wire::{
@@ -18,7 +19,7 @@ use nexus_core::{SessionId, ToolRequest, TurnOutcome, TurnUpdate, Usage};
 use nexus_process::Ended;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{collections::HashMap, time::Duration};
+use std::{borrow::Cow, collections::HashMap, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -51,12 +52,19 @@ pub(crate) enum Act {
     Kill,
 }
 
+/// What matters about the program and how it was started.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Program {
+    /// A login's token may be refreshed after a refusal; a key stays refused.
+    pub(crate) by_login: bool,
+    pub(crate) version: Version,
+}
+
 #[derive(Debug)]
 pub(crate) struct Conversation {
     session: SessionId,
     silence_limit: Duration,
-    /// A login's token may be refreshed after a refusal; a key stays refused.
-    by_login: bool,
+    program: Program,
     server: mcp::Server,
     state: State,
     stop: Option<Stop>,
@@ -117,7 +125,7 @@ enum Waiting {
 
 impl Conversation {
     /// The conversation of a process that was just started, with the first line to write.
-    pub(crate) fn open(spec: &SessionSpec, by_login: bool, now: Instant) -> (Self, Vec<Act>) {
+    pub(crate) fn open(spec: &SessionSpec, program: Program, now: Instant) -> (Self, Vec<Act>) {
         let initialize = Said::ControlRequest {
             request_id: INITIALIZE,
             request: Request::Initialize {
@@ -128,7 +136,7 @@ impl Conversation {
         let conversation = Self {
             session: spec.session,
             silence_limit: spec.silence_limit,
-            by_login,
+            program,
             server: mcp::Server::new(),
             state: State::Opening {
                 until: now + OPENING_LIMIT,
@@ -170,10 +178,11 @@ impl Conversation {
             last_sign: now,
             seen: Seen::default(),
         });
+        let content = inert(text, self.program.version);
         vec![write(&Said::User {
             message: Prompt {
                 role: "user",
-                content: text,
+                content: &content,
             },
             parent_tool_use_id: None,
             uuid: prompt,
@@ -477,10 +486,14 @@ impl Conversation {
 
     /// The key or login was refused and will be refused again.
     fn refused_login(&mut self, attempt: u32, now: Instant) -> Vec<Act> {
-        if self.by_login && attempt < 2 {
+        if self.program.by_login && attempt < 2 {
             return Vec::new();
         }
-        let what = if self.by_login { "login" } else { "key" };
+        let what = if self.program.by_login {
+            "login"
+        } else {
+            "key"
+        };
         let message = format!("the {what} was refused with status 401");
         self.stop_turn(TurnOutcome::AuthRequired { message }, now)
     }
@@ -684,6 +697,25 @@ fn with_answers(mut input: Value, answers: Vec<(String, String)>) -> Value {
         fields.insert("answers".to_owned(), Value::Object(answers.collect()));
     }
     input
+}
+
+/// The first tested version that obeys `client_composed`.
+const TAKES_PROMPTS_AS_TEXT: Version = Version::new(2, 1, 330);
+
+/// The prompt as the program takes it for mere text.
+///
+/// Older versions run a prompt that begins with `/` as a command, and put the content of every
+/// `@path` into it without asking, which would let quoted text of an agent read any file. An
+/// invisible character that joins words makes both into nothing special.
+fn inert(text: &str, version: Version) -> Cow<'_, str> {
+    if version >= TAKES_PROMPTS_AS_TEXT {
+        return text.into();
+    }
+    let text = text.replace('@', "@\u{2060}");
+    if text.trim_start().starts_with('/') {
+        return format!("\u{2060}{text}").into();
+    }
+    text.into()
 }
 
 fn bad_protocol(raw: &str) -> TurnOutcome {

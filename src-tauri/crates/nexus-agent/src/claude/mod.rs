@@ -20,6 +20,7 @@ pub use install::{InstallError, Installation, LoginStatus, NoVersion, Search, Ve
 
 use crate::{Backend, BaseUrl, Session, SessionSpec};
 use async_trait::async_trait;
+use conversation::Program;
 use nexus_core::TurnOutcome;
 use nexus_process::{Launcher, Spawn, Stdin, Tag};
 
@@ -51,10 +52,13 @@ impl ClaudeCode {
     async fn start(&self, spec: &SessionSpec, resume: bool) -> Result<Session, TurnOutcome> {
         let config = &self.config;
         let key = config.credential.pipe().map_err(could_not_start)?;
-        let by_login = key.is_none();
+        let program = Program {
+            by_login: key.is_none(),
+            version: config.installation.version,
+        };
         let mut spawn = Spawn::new(&config.installation.program, &spec.workspace);
-        spawn.args = args::arguments(spec, resume, config.installation.version);
-        spawn.env = args::environment(&config.environment, config.base_url.as_ref(), !by_login);
+        spawn.args = args::arguments(spec, resume, program.version);
+        spawn.env = args::environment(&config.environment, config.base_url.as_ref(), key.is_some());
         spawn.stdin = Stdin::Piped;
         spawn.extra_fds = key.into_iter().map(|fd| (args::KEY_FD, fd)).collect();
         spawn.tag = Some(Tag {
@@ -66,7 +70,7 @@ impl ClaudeCode {
             .spawn(spawn)
             .await
             .map_err(could_not_start)?;
-        carrier::open(process, spec, by_login).await
+        carrier::open(process, spec, program).await
     }
 }
 
@@ -105,11 +109,10 @@ impl Backend for ClaudeCode {
         let login = config
             .installation
             .login(&config.launcher, &config.environment);
-        match login.await.map_err(could_not_start)?.logged_in {
-            true => Ok(()),
-            false => Err(TurnOutcome::AuthRequired {
-                message: "Claude Code has no login and NEXUS has no key".to_owned(),
-            }),
+        if login.await.map_err(could_not_start)?.logged_in {
+            return Ok(());
         }
+        let message = "Claude Code has no login and NEXUS has no key".to_owned();
+        Err(TurnOutcome::AuthRequired { message })
     }
 }

@@ -28,7 +28,11 @@ impl Play {
     /// Just started; nothing answered yet.
     fn opening(by_login: bool) -> Self {
         let now = Instant::now();
-        let (conversation, first) = Conversation::open(&spec(), by_login, now);
+        let program = Program {
+            by_login,
+            version: Version::new(2, 1, 330),
+        };
+        let (conversation, first) = Conversation::open(&spec(), program, now);
         assert!(matches!(first.as_slice(), [Act::Write(line)] if line.contains("initialize")));
         Self {
             conversation,
@@ -494,7 +498,7 @@ fn a_refused_key_is_not_tried_three_more_times() {
 #[test]
 fn a_refused_login_may_refresh_its_token_once() {
     let mut play = Play::in_a_turn();
-    play.conversation.by_login = true;
+    play.conversation.program.by_login = true;
     assert_eq!(play.hears(refusal(1, 401)).len(), 1);
     assert!(is_interrupt(&play.hears(refusal(2, 401))[1]));
 }
@@ -596,4 +600,17 @@ fn a_prompt_while_a_turn_runs_is_not_taken() {
         play.ordered(SessionCommand::Prompt("more".to_owned()))
             .is_empty()
     );
+}
+
+#[test]
+fn a_prompt_is_never_a_command_and_pulls_in_no_file() {
+    let older = Version::new(2, 1, 197);
+    let newer = Version::new(2, 1, 330);
+    let prompt = "/cost see @/etc/passwd";
+    assert_eq!(inert(prompt, newer), prompt);
+    assert_eq!(
+        inert(prompt, older),
+        "\u{2060}/cost see @\u{2060}/etc/passwd"
+    );
+    assert_eq!(inert("plain", older), "plain");
 }
