@@ -1,7 +1,6 @@
 //! The terminal: what is printed where, and made harmless first.
 
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "this is the one place that prints"
 )]

@@ -3,7 +3,7 @@
 //! Recorded facts carry their number in the log. What a running turn shows is passed along
 //! between them, carries the number of the last fact before it, and is best effort.
 
-use nexus_core::{Event, Floor, Role, StepId, Task, TaskId, Timestamp, TurnId, TurnUpdate};
+use nexus_core::{Event, Floor, Task, Timestamp, TurnId, TurnUpdate};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -30,9 +30,8 @@ pub enum Change {
 /// Where in the work something was shown, and what.
 #[derive(Clone, Debug)]
 pub struct Live {
-    pub task: TaskId,
-    pub step: StepId,
-    pub role: Role,
+    /// The task as it was then.
+    pub task: Arc<Task>,
     pub turn: TurnId,
     /// The line of the transcript it became; `None` for what is not kept, such as a piece of
     /// text whose whole follows.

@@ -101,6 +101,8 @@ struct Draft {
     floor: Option<Floor>,
     facts: Vec<Fact>,
     answers: Vec<Answer>,
+    /// Somebody wants the engine to end after this batch.
+    stop: Option<oneshot::Sender<()>>,
 }
 
 enum Fact {
@@ -147,14 +149,11 @@ impl Dispatcher {
                 },
                 () = until(wake) => None,
             };
-            let mut stop = None;
             let mut draft = Draft::default();
             for input in first.into_iter().chain(self.waiting()) {
-                match input {
-                    Input::Stop { reply } => stop = Some(reply),
-                    input => self.decide(input, &mut draft),
-                }
+                self.decide(input, &mut draft);
             }
+            let stop = draft.stop.take();
             self.let_time_pass(&mut draft);
             self.admit(&mut draft);
             if let Err(error) = self.record(draft).await {
@@ -267,8 +266,7 @@ impl Dispatcher {
                     draft.answers.push(Answer::Events { events, reply });
                 }
             }
-            // Taken out before.
-            Input::Stop { .. } => {}
+            Input::Stop { reply } => draft.stop = Some(reply),
         }
     }
 

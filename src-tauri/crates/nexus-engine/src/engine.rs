@@ -5,15 +5,16 @@ use crate::{
     changes::Hub,
     data_dir::{OwnerLock, private_dir},
     dispatcher::{Dispatcher, FLOOR_STREAM, Inbox, Input, inbox, now},
-    hands::{Folders, Hands, Tools},
+    hands::{Hands, Locks, Tools},
     state::{Shared, World},
 };
-use nexus_agent::Sample;
+use nexus_agent::{AGENT_TAG, Sample};
 use nexus_core::{
     Answer, ApprovalId, Command, CommandLine, Event, Floor, FloorEvent, Permissions, PlannerKind,
-    Priority, Project, ProjectId, ProjectPath, Role, Task, TaskId, TaskSpec, Team, Timestamp,
-    TurnId, TurnOutcome, TurnUpdate, Usd,
+    Priority, Project, ProjectId, ProjectPath, Task, TaskId, TaskSpec, Team, Timestamp, TurnId,
+    TurnOutcome, TurnUpdate, Usd,
 };
+use nexus_process::{Leftover, ProcessIdentity, find_tagged, kill_leftover};
 use nexus_store::{Reader, Store, StoreError, StoreKey, StoredEvent, Transcripts};
 use nexus_workspace::{
     Folder, Patch, ProjectConfig, Repository, Setup, Source, Surroundings, checks, inspect_folder,
@@ -117,7 +118,6 @@ pub enum TimelineEntry {
     },
     Shown {
         turn: TurnId,
-        role: Option<Role>,
         line: u64,
         at: Timestamp,
         update: TurnUpdate,
@@ -143,7 +143,8 @@ impl Engine {
         let root = options.data.root().to_owned();
         let parallel_tasks = options.parallel_tasks;
         let opened = tokio::task::spawn_blocking(move || {
-            let store = Store::open(&root, StoreKey::Plain)?;
+            let mut store = Store::open(&root, StoreKey::Plain)?;
+            clear_leftovers(&mut store)?;
             let world = replay(parallel_tasks, |each| store.for_each(0, each))?;
             Ok::<_, EngineError>((store, world))
         });
@@ -166,7 +167,7 @@ impl Engine {
             hub: engine.hub.clone(),
             transcripts: engine.transcripts.clone(),
             store: Arc::clone(&store),
-            folders: Folders::default(),
+            locks: Locks::default(),
         };
         let dispatcher = Dispatcher {
             store,
@@ -384,9 +385,10 @@ impl Engine {
         let (ready, measured) = tokio::join!(backend.ready(), measured);
         measured?;
         ready.map_err(|outcome| {
-            let kind = match outcome {
-                TurnOutcome::AuthRequired { .. } => ErrorKind::Login,
-                _ => ErrorKind::AgentProgram,
+            let kind = if matches!(outcome, TurnOutcome::AuthRequired { .. }) {
+                ErrorKind::Login
+            } else {
+                ErrorKind::AgentProgram
             };
             EngineError::new(kind, outcome.describe())
         })
@@ -433,10 +435,12 @@ impl Engine {
         } else {
             Vec::new()
         };
-        let missed: Vec<_> = stored
+        // What was recorded after this look at the world is still to be published, with the
+        // tasks as they are then.
+        let known = stored
             .into_iter()
-            .filter_map(|event| change_of(&world, event))
-            .collect();
+            .take_while(|event| event.seq <= world.seq);
+        let missed: Vec<_> = known.filter_map(|event| change_of(&world, event)).collect();
         Ok(ChangeStream {
             missed: missed.into_iter(),
             seen: since,
@@ -564,6 +568,30 @@ fn change_of(world: &World, stored: StoredEvent) -> Option<Change> {
     })
 }
 
+/// Makes sure that what an earlier run started is gone, and closes its ledger rows.
+///
+/// The guards have seen to it already when that run was killed; this is for a machine on which
+/// a guard was killed as well.
+fn clear_leftovers(store: &mut Store) -> Result<(), EngineError> {
+    let this_boot = nexus_process::boot_id().unwrap_or_default();
+    for row in store.ledger_open()? {
+        if row.boot_id == this_boot {
+            let root = ProcessIdentity {
+                pid: row.pid,
+                start_ticks: row.start_ticks,
+            };
+            let mut roots = vec![root];
+            roots.extend(find_tagged(AGENT_TAG.as_ref(), row.tag.as_ref()));
+            let left = kill_leftover(&roots);
+            if !matches!(left, Leftover::NothingThere) {
+                tracing::warn!(what = row.what, ?left, "an earlier run had left a process");
+            }
+        }
+        store.ledger_ended(row.id, now())?;
+    }
+    Ok(())
+}
+
 fn replay(
     parallel_tasks: usize,
     log: impl FnOnce(&mut dyn FnMut(StoredEvent)) -> Result<(), StoreError>,
@@ -617,7 +645,6 @@ fn entries(
     transcripts: &Transcripts,
 ) -> Result<Vec<TimelineEntry>, EngineError> {
     let mut entries = Vec::new();
-    let mut roles = BTreeMap::new();
     for stored in stored {
         let Ok(event) = serde_json::from_str::<Event>(&stored.body) else {
             continue;
@@ -626,13 +653,11 @@ fn entries(
             for kept in transcripts.tail(task, *turn, TURN_LINES)?.lines {
                 entries.push(TimelineEntry::Shown {
                     turn: *turn,
-                    role: None,
                     line: kept.number,
                     at: kept.line.at,
                     update: kept.line.update,
                 });
             }
-            roles.insert(*turn, ());
         }
         entries.push(TimelineEntry::Fact {
             seq: stored.seq,

@@ -54,8 +54,7 @@ impl Machine {
             EngineError::new(ErrorKind::DataFolder, message)
         })?;
         let data = std::path::absolute(&data).map_err(|e| EngineError::data_dir(&data, e))?;
-        let secrets =
-            SecretSource::choose(text("NEXUS_SECRETS").as_deref(), text).map_err(keychain_error)?;
+        let secrets = SecretSource::choose(text("NEXUS_SECRETS").as_deref(), text)?;
         Ok(Self {
             data: DataDir::new(data),
             home: get("HOME").map(PathBuf::from),
@@ -108,18 +107,14 @@ fn base_url(text: Option<String>) -> Result<Option<BaseUrl>, EngineError> {
     parsed.map_err(|error| EngineError::new(ErrorKind::BadInput, format!("failed to {error}")))
 }
 
-pub(crate) fn keychain_error(error: SecretError) -> EngineError {
-    EngineError::new(ErrorKind::Keychain, format!("failed to {error}"))
-}
-
 impl From<SecretError> for EngineError {
     fn from(error: SecretError) -> Self {
-        match &error {
-            SecretError::Invalid { .. } => {
-                Self::new(ErrorKind::BadInput, format!("failed to {error}"))
-            }
-            _ => keychain_error(error),
-        }
+        let kind = if matches!(error, SecretError::Invalid { .. }) {
+            ErrorKind::BadInput
+        } else {
+            ErrorKind::Keychain
+        };
+        Self::new(kind, format!("failed to {error}"))
     }
 }
 

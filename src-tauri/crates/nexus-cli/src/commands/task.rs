@@ -177,10 +177,12 @@ async fn accept(task: &str, although_red: bool) -> Result<u8, Failure> {
         let card: TaskCard = client.post(&path(task, "accept"), Some(&body)).await?;
         let view = settled(&client, &card).await?;
         print_task(&view);
-        Ok(match view.card.state {
-            TaskStateView::Done => exit::OK,
-            _ if view.conflicts.is_empty() => exit::ERROR,
-            _ => exit::CONFLICT,
+        Ok(if view.card.state == TaskStateView::Done {
+            exit::OK
+        } else if view.conflicts.is_empty() {
+            exit::ERROR
+        } else {
+            exit::CONFLICT
         })
     }
     .await;

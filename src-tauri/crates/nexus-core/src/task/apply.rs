@@ -92,6 +92,7 @@ impl Task {
                     step.state = StepState::Done;
                     step.structured = *structured;
                     step.failures = 0;
+                    step.trouble = None;
                     step.feedback.clear();
                 }
             }
@@ -205,13 +206,12 @@ impl Task {
         session: crate::SessionId,
         at: Timestamp,
     ) {
-        self.turn_count = self.turn_count.max(turn.0);
+        self.turn_steps.insert(turn, step_id);
         let Some(step) = self.step_mut(step_id) else {
             return;
         };
         step.state = StepState::Running { turn };
         step.attempts = attempt;
-        step.trouble = None;
         // A claim belongs to one turn: what an earlier one claimed says nothing about this.
         step.result = None;
         let role = step.planned.role;

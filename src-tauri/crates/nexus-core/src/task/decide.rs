@@ -253,11 +253,19 @@ impl Task {
         }
         vec![Event::StepStarted {
             step: step.planned.id,
-            turn: TurnId(self.turn_count + 1),
+            turn: self.next_turn(),
             attempt: step.attempts + 1,
             round: self.round,
             session: session.id,
         }]
+    }
+
+    fn next_turn(&self) -> TurnId {
+        let last = self
+            .turn_steps
+            .last_key_value()
+            .map_or(0, |(turn, _)| turn.0);
+        TurnId(last + 1)
     }
 
     /// All steps are done: look at what was proved, and go round again, ask, or hand over.

@@ -41,6 +41,8 @@ pub struct Task {
     pub steps: Vec<Step>,
     /// Turns that have not ended.
     pub turns: BTreeMap<TurnId, Turn>,
+    /// Which step each turn, ended ones too, was for.
+    pub turn_steps: BTreeMap<TurnId, StepId>,
     pub sessions: BTreeMap<Role, SessionRecord>,
     pub workspace: Workspace,
     /// How the set-up command ended, once it ran.
@@ -69,7 +71,6 @@ pub struct Task {
     pub started_at: Option<Timestamp>,
     pub updated_at: Timestamp,
     pub ended_at: Option<Timestamp>,
-    turn_count: u32,
     message_count: u32,
     approval_count: u32,
 }
@@ -247,6 +248,7 @@ impl Task {
             plan: None,
             steps: Vec::new(),
             turns: BTreeMap::new(),
+            turn_steps: BTreeMap::new(),
             sessions: sessions.into_iter().collect(),
             workspace: Workspace::NotMade,
             setup: None,
@@ -264,7 +266,6 @@ impl Task {
             started_at: None,
             updated_at: now,
             ended_at: None,
-            turn_count: 0,
             message_count: 0,
             approval_count: 0,
         }

@@ -84,7 +84,7 @@ pub(super) async fn plan(tools: &Tools, task: &Task) {
 
 /// Writes the journal of an accept, unless the person's folder has changed meanwhile.
 pub(super) async fn plan_apply(tools: &Tools, task: &Task) {
-    let lock = tools.folders.lock_of(&task.spec.folder);
+    let lock = tools.locks.of(&task.spec.folder);
     let _one_at_a_time = lock.lock().await;
     let (Some(was), Some(evidence)) = (task.workspace.prepared(), &task.evidence) else {
         return;
@@ -113,7 +113,7 @@ pub(super) async fn plan_apply(tools: &Tools, task: &Task) {
 
 /// Carries the journal out. Repeating it after a crash finishes what was begun.
 pub(super) async fn apply(tools: &Tools, task: &Task, operations: Arc<Vec<FileOperation>>) {
-    let lock = tools.folders.lock_of(&task.spec.folder);
+    let lock = tools.locks.of(&task.spec.folder);
     let _one_at_a_time = lock.lock().await;
     let (data, spec) = (tools.options.data.clone(), Arc::clone(&task.spec));
     let applied = blocking(move || {
@@ -228,7 +228,10 @@ pub(super) fn storage(error: WorkspaceError) -> EngineError {
     match error {
         WorkspaceError::Snapshot(error) => error.into(),
         WorkspaceError::Git(error) => error.into(),
-        error => EngineError::new(ErrorKind::DataFolder, text(error)),
+        error @ (WorkspaceError::Exists(_)
+        | WorkspaceError::NotAWorkspace(_)
+        | WorkspaceError::Storage { .. }
+        | WorkspaceError::StillChanging(_)) => EngineError::new(ErrorKind::DataFolder, text(error)),
     }
 }
 

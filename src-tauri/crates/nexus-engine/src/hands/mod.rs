@@ -29,21 +29,21 @@ pub(crate) struct Tools {
     pub(crate) hub: Hub,
     pub(crate) transcripts: Transcripts,
     pub(crate) store: Arc<Mutex<Store>>,
-    /// One accept per folder at a time.
-    pub(crate) folders: Folders,
+    /// One accept per folder, one process per session, one writer per set of scratchpads.
+    pub(crate) locks: Locks,
 }
 
-/// A lock for each of the person's folders.
+/// A lock for each thing that only one hand may touch at a time, by its name.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Folders(Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>);
+pub(crate) struct Locks(Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>);
 
-impl Folders {
-    pub(crate) fn lock_of(&self, folder: &str) -> Arc<tokio::sync::Mutex<()>> {
+impl Locks {
+    pub(crate) fn of(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self
             .0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        Arc::clone(locks.entry(folder.to_owned()).or_default())
+        Arc::clone(locks.entry(name.to_owned()).or_default())
     }
 }
 
@@ -97,7 +97,16 @@ impl Hands {
                 Effect::RunTurn { turn } => {
                     hands.run_turn(task, turn, &self.tools, &mut self.running);
                 }
-                effect => hands.start(task, effect, &self.tools, &mut self.running),
+                effect @ (Effect::PrepareWorkspace
+                | Effect::MakePlan
+                | Effect::RunSetup
+                | Effect::RunChecks { .. }
+                | Effect::PlanApply
+                | Effect::Apply { .. }
+                | Effect::DropWorkspace
+                | Effect::RestoreWorkspace { .. }) => {
+                    hands.start(task, effect, &self.tools, &mut self.running)
+                }
             }
         }
         hands.stop_unwanted_turns(task);

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 /// logged and the next message tries again.
 pub(super) fn project(tools: &Tools, task: Arc<Task>, running: &mut JoinSet<()>) {
     let dir = tools.options.data.scratchpads(task.id);
-    let lock = tools.folders.lock_of(&dir.to_string_lossy());
+    let lock = tools.locks.of(&dir.to_string_lossy());
     let shared = tools.shared.clone();
     running.spawn(async move {
         let _one_at_a_time = lock.lock().await;

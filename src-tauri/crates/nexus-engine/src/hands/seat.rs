@@ -8,7 +8,7 @@ use nexus_agent::{
 };
 use nexus_core::{
     AgentCall, Answer, ApprovalId, Event, Instruction, Persona, Question, Report, Role, SessionId,
-    StepId, Task, TaskId, ToolRequest, TurnId, TurnOutcome, TurnReport, TurnUpdate, Usage, Writes,
+    Task, TaskId, ToolRequest, TurnId, TurnOutcome, TurnReport, TurnUpdate, Usage, Writes,
     policy::{self, Ground, Judgement},
     scratchpad,
 };
@@ -85,9 +85,10 @@ struct Sitter {
 /// The turn that runs.
 struct RunningTurn {
     id: TurnId,
-    step: StepId,
     started: tokio::time::Instant,
     streaming: bool,
+    /// It was told to stop; once is enough.
+    stopping: bool,
     transcript: Option<TranscriptWriter>,
 }
 
@@ -104,6 +105,10 @@ const ASK_USER: &str = "AskUserQuestion";
 
 impl Sitter {
     async fn sit(mut self, mut orders: mpsc::UnboundedReceiver<SeatOrder>) {
+        // Two processes on one conversation would fork it silently, so whoever sat here before
+        // has to be gone first.
+        let lock = self.tools.locks.of(&self.session.to_string());
+        let _alone = lock.lock().await;
         // Started ahead of need. If that fails, the turn will fail in the same way and say so.
         if let Err(outcome) = self.ensure_open().await {
             tracing::debug!(role = %self.role, outcome = outcome.name(), "no warm session");
@@ -124,7 +129,9 @@ impl Sitter {
         match order {
             SeatOrder::Run { turn } => self.begin(turn).await,
             SeatOrder::Stop { turn } => {
-                if self.turn.as_ref().is_some_and(|running| running.id == turn) {
+                if let Some(running) = self.turn.as_mut().filter(|running| running.id == turn)
+                    && !std::mem::replace(&mut running.stopping, true)
+                {
                     self.send(SessionCommand::Interrupt).await;
                 }
             }
@@ -140,18 +147,15 @@ impl Sitter {
         let Some(task) = self.tools.shared.task(self.task) else {
             return;
         };
-        let Some(step) = task.turns.get(&id).map(|turn| turn.step) else {
-            return;
-        };
         let transcript = self.tools.transcripts.writer(self.task, id);
         let transcript = transcript
             .inspect_err(|error| tracing::warn!(%error, "this turn keeps no transcript"))
             .ok();
         self.turn = Some(RunningTurn {
             id,
-            step,
             started: tokio::time::Instant::now(),
             streaming: false,
+            stopping: false,
             transcript,
         });
         if let Err(outcome) = self.ensure_open().await {
@@ -314,10 +318,11 @@ impl Sitter {
                 }
             }
         }
+        let Some(task) = self.tools.shared.task(self.task) else {
+            return;
+        };
         let live = Live {
-            task: self.task,
-            step: turn.step,
-            role: self.role,
+            task,
             turn: turn.id,
             line,
             update,
@@ -411,13 +416,20 @@ impl Sitter {
             .inbox
             .tell(self.task, Report::Asked { turn, question })
             .await;
-        let id = events.iter().find_map(|event| match event {
-            Event::ApprovalRequested { approval } => Some(approval.id),
-            _ => None,
+        let mut events = events.into_iter();
+        let id = events.find_map(|event| {
+            if let Event::ApprovalRequested { approval } = event {
+                Some(approval.id)
+            } else {
+                None
+            }
         });
-        let answer = events.iter().find_map(|event| match event {
-            Event::ApprovalAnswered { answer, .. } => Some(answer.clone()),
-            _ => None,
+        let answer = events.find_map(|event| {
+            if let Event::ApprovalAnswered { answer, .. } = event {
+                Some(answer)
+            } else {
+                None
+            }
         });
         match (id, answer) {
             (_, Some(answer)) => self.pass_on(waiting, answer).await,

@@ -1,0 +1,440 @@
+//! A task's past and present as lines: recorded facts, and what running turns show.
+
+use super::{card, message, one_line, projects, question_text, role, time, verdict_name};
+use crate::view::{ChangeView, RoleView, TimelineItem, TimelineKind};
+use nexus_core::{
+    CheckTime, Event, Evidence, Message, Party, Recipient, Role, StepId, StepResult, Task,
+    Timestamp, TurnId, TurnUpdate, Verdict,
+};
+use nexus_engine::{Change, TimelineEntry};
+
+/// A change as the wire has it.
+pub fn change(change: &Change) -> ChangeView {
+    match change {
+        Change::Fact {
+            seq,
+            at,
+            task,
+            event,
+        } => ChangeView::Event {
+            seq: *seq,
+            task_id: task.id.uuid(),
+            item: fact(*seq, *at, event, task),
+            card: Box::new(card(task)),
+        },
+        Change::Floor { seq, floor } => ChangeView::Projects {
+            seq: *seq,
+            projects: projects(floor),
+        },
+        Change::Live { seq, at, live } => {
+            let id = match live.line {
+                Some(line) => format!("t{}.{line}", live.turn),
+                None => format!("t{}.live", live.turn),
+            };
+            let item = shown(id, *at, live.turn, &live.update, &live.task);
+            ChangeView::Live {
+                seq: *seq,
+                task_id: live.task.id.uuid(),
+                items: item.into_iter().collect(),
+            }
+        }
+    }
+}
+
+/// A task's past as lines.
+pub fn timeline(task: &Task, entries: &[TimelineEntry]) -> Vec<TimelineItem> {
+    let line = |entry: &TimelineEntry| match entry {
+        TimelineEntry::Fact { seq, at, event } => Some(fact(*seq, *at, event, task)),
+        TimelineEntry::Shown {
+            turn,
+            line,
+            at,
+            update,
+        } => shown(format!("t{turn}.{line}"), *at, *turn, update, task),
+    };
+    entries.iter().filter_map(line).collect()
+}
+
+fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
+    let mut item = TimelineItem {
+        id: format!("e{seq}"),
+        at: time(at),
+        role: None,
+        step: None,
+        turn: None,
+        kind: TimelineKind::Fact,
+        text: String::new(),
+        detail: None,
+        ok: None,
+        call: None,
+    };
+    match event {
+        Event::TaskCreated { .. } => item.text = "Task created".into(),
+        Event::TaskQueued => item.text = "Waits for a free place".into(),
+        Event::TaskStarted => item.text = "Started".into(),
+        Event::PlanMade { plan } => {
+            item.role = Some(RoleView::Prime);
+            item.text = format!("Plan made: {} steps", plan.steps().len());
+            let titles: Vec<_> = plan
+                .steps()
+                .iter()
+                .map(|s| format!("{}. {}", s.id, s.title))
+                .collect();
+            item.detail = Some(titles.join("\n"));
+        }
+        Event::PlannerFailed { reason } => {
+            item.role = Some(RoleView::Prime);
+            item.ok = Some(false);
+            item.text =
+                format!("The planner could not plan ({reason}); the standard pipeline is used");
+        }
+        Event::WorkspacePrepared { workspace } => {
+            item.text = format!("Copied the project: {} files", workspace.files);
+            item.detail = (!workspace.notes.is_empty()).then(|| workspace.notes.join("\n"));
+        }
+        Event::SetupRan { evidence } => {
+            check_line(&mut item, "Set-up", std::slice::from_ref(evidence))
+        }
+        Event::ChecksRan { run, .. } => {
+            let when = match run.time {
+                CheckTime::Baseline => "Checks before the work",
+                CheckTime::After { .. } => "Checks after the work",
+            };
+            check_line(&mut item, when, &run.evidence);
+        }
+        Event::StepStarted {
+            step,
+            turn,
+            attempt,
+            round,
+            ..
+        } => {
+            item.step = Some(step.0);
+            item.turn = Some(turn.0);
+            item.text = match (*attempt, *round) {
+                (1, 1) => "Begins".to_owned(),
+                (attempt, 1) => format!("Tries again (attempt {attempt})"),
+                (attempt, round) => format!("Round {round}, attempt {attempt}"),
+            };
+        }
+        Event::TurnStreaming { turn } => {
+            item.turn = Some(turn.0);
+            item.text = "At work".into();
+        }
+        Event::MessagePosted { message: posted } => {
+            item.kind = TimelineKind::Message;
+            item.role = posted.from().role().map(role);
+            let view = message(posted);
+            item.text = match posted.as_ref() {
+                Message::Assignment(m) => {
+                    format!("Assigns to {}: {}", party(&m.to), m.payload.task.title)
+                }
+                Message::Response(_) => "Hands over".to_owned(),
+                Message::Note(m) => format!("Note to {}: {}", recipient(m.to), one_line(&m.text)),
+            };
+            item.detail = Some(view.text);
+        }
+        Event::ProgressReported { turn, note } => {
+            item.turn = Some(turn.0);
+            item.text.clone_from(note);
+        }
+        Event::ResultSubmitted { turn, result } => {
+            item.turn = Some(turn.0);
+            result_line(&mut item, result);
+        }
+        Event::ApprovalRequested { approval } => {
+            item.kind = TimelineKind::Question;
+            item.role = Some(role(approval.role));
+            item.turn = approval.turn.map(|turn| turn.0);
+            item.text = question_text(approval);
+        }
+        Event::ApprovalAnswered { answer, by, .. } => {
+            item.kind = TimelineKind::Question;
+            let who = match by {
+                nexus_core::AnsweredBy::Person => "You answered",
+                nexus_core::AnsweredBy::NobodyThere => "Nobody was there to answer",
+                nexus_core::AnsweredBy::EarlierAnswer => "Answered as before",
+            };
+            let (what, ok) = match answer {
+                nexus_core::Answer::Allow => ("allowed once".to_owned(), true),
+                nexus_core::Answer::AllowForTask => ("allowed for this task".to_owned(), true),
+                nexus_core::Answer::Deny { .. } => ("denied".to_owned(), false),
+                nexus_core::Answer::Text { text } => (text.clone(), true),
+            };
+            item.ok = Some(ok);
+            item.text = format!("{who}: {what}");
+        }
+        Event::ApprovalWithdrawn { .. } => {
+            item.kind = TimelineKind::Question;
+            item.text = "The question was withdrawn".into();
+        }
+        Event::TurnEnded { report } => {
+            item.turn = Some(report.turn.0);
+            let finished = matches!(report.outcome, nexus_core::TurnOutcome::Completed { .. });
+            item.ok = Some(finished);
+            item.text = format!("Turn {}", report.outcome.describe());
+        }
+        Event::StepEnded { step, structured } => {
+            item.step = Some(step.0);
+            item.ok = Some(true);
+            item.text = if *structured {
+                "Step handed over"
+            } else {
+                "Step handed over as plain text"
+            }
+            .into();
+        }
+        Event::StepDelayed { step, until, why } => {
+            item.step = Some(step.0);
+            item.kind = match why {
+                nexus_core::Delay::Retry { .. } => TimelineKind::Retry,
+                nexus_core::Delay::Limit { .. } => TimelineKind::Limit,
+            };
+            item.text = match why {
+                nexus_core::Delay::Retry {
+                    failure,
+                    of,
+                    trouble,
+                } => {
+                    format!("Failure {failure} of {of} ({trouble}); tries again at {until}")
+                }
+                nexus_core::Delay::Limit { message } => format!("{message}; goes on at {until}"),
+            };
+        }
+        Event::SessionReplaced {
+            role: seat, why, ..
+        } => {
+            item.role = Some(role(*seat));
+            item.ok = Some(false);
+            item.text = format!("Its conversation was lost and a new one begun: {why}");
+        }
+        Event::RoundBegan { round, why } => match why {
+            nexus_core::RoundReason::Findings { findings } => {
+                item.role = Some(RoleView::Prime);
+                item.text = format!("Round {round}: goes back to Code");
+                item.detail = Some(findings.join("\n"));
+            }
+            nexus_core::RoundReason::Person { text } => {
+                item.text = format!("Round {round}: you asked for changes");
+                item.detail = Some(text.clone());
+            }
+        },
+        Event::ReviewReached { verdict_failed } => {
+            item.ok = Some(!verdict_failed);
+            item.text = "Ready for your review".into();
+        }
+        Event::TaskPaused { why } => {
+            item.text = match why {
+                nexus_core::PauseReason::Person => "Paused".into(),
+                nexus_core::PauseReason::Budget => "Paused: the cost cap is reached".into(),
+            };
+        }
+        Event::TaskResumed => item.text = "Resumed".into(),
+        Event::CancelRequested => item.text = "Cancelled".into(),
+        Event::TaskFailed { failure } => {
+            item.ok = Some(false);
+            item.text.clone_from(&failure.message);
+        }
+        Event::BudgetChanged { budget } => {
+            item.text = match budget {
+                Some(cap) => format!("Cost cap set to {cap}"),
+                None => "Cost cap removed".to_owned(),
+            };
+        }
+        Event::AcceptBegan { although_red: true } => {
+            item.text = "Accepted although red; applying".into()
+        }
+        Event::AcceptBegan {
+            although_red: false,
+        } => item.text = "Accepted; applying".into(),
+        Event::AcceptPlanned { operations } => {
+            item.text = format!("Applying {} files", operations.len());
+        }
+        Event::AcceptConflicted { conflicts } => {
+            item.ok = Some(false);
+            item.text = "Not applied: your folder changed meanwhile".into();
+            item.detail = Some(conflicts.join("\n"));
+        }
+        Event::AcceptFailed { reason } => {
+            item.ok = Some(false);
+            item.text = format!("Not applied: {reason}");
+        }
+        Event::Accepted => {
+            item.ok = Some(true);
+            item.text = "Applied to your folder".into();
+        }
+        Event::Discarded => item.text = "Discarded; it can be brought back".into(),
+        Event::WorkspaceDropped { .. } => {
+            item.text = "Workspace put away; its content is kept".into()
+        }
+        Event::Restored => item.text = "Brought back".into(),
+        Event::WorkspaceRestored { .. } => item.text = "Workspace made anew".into(),
+    }
+    place(&mut item, task);
+    item
+}
+
+/// Says which step and seat a line belongs to, as far as its turn tells.
+fn place(item: &mut TimelineItem, task: &Task) {
+    let of_turn = |turn: u32| task.turn_steps.get(&TurnId(turn)).map(|step| step.0);
+    item.step = item.step.or_else(|| of_turn(item.turn?));
+    let seat = |step: u32| task.step(StepId(step)).map(|step| role(step.planned.role));
+    item.role = item.role.or_else(|| seat(item.step?));
+}
+
+fn check_line(item: &mut TimelineItem, when: &str, evidence: &[Evidence]) {
+    item.kind = TimelineKind::Check;
+    if evidence.is_empty() {
+        item.text = format!("{when}: the project has none");
+        return;
+    }
+    let green = evidence.iter().all(|e| e.end.is_success());
+    item.ok = Some(green);
+    let results: Vec<_> = evidence
+        .iter()
+        .map(|e| {
+            let result = if e.end.is_success() { "green" } else { "red" };
+            format!(
+                "{} {result} (exit code {}, {} ms)",
+                e.command,
+                e.end.code(),
+                e.duration_ms
+            )
+        })
+        .collect();
+    item.text = format!("{when}: {}", results.join(", "));
+    let tails: Vec<_> = evidence.iter().map(|e| e.output_tail.clone()).collect();
+    item.detail = Some(tails.join("\n"));
+}
+
+fn result_line(item: &mut TimelineItem, result: &StepResult) {
+    item.text = match result.verdict {
+        Some(verdict) => format!("Hands in: {}", verdict_name(verdict)),
+        None => "Hands in its result".to_owned(),
+    };
+    item.ok = result.verdict.map(|verdict| verdict == Verdict::Pass);
+    item.detail = Some(result.summary.clone());
+}
+
+/// What a turn showed, as a line; nothing for the calls of our own tools, which speak for
+/// themselves in the facts they lead to.
+fn shown(
+    id: String,
+    at: Timestamp,
+    turn: TurnId,
+    update: &TurnUpdate,
+    task: &Task,
+) -> Option<TimelineItem> {
+    let mut item = TimelineItem {
+        id,
+        at: time(at),
+        role: None,
+        step: None,
+        turn: Some(turn.0),
+        kind: TimelineKind::Text,
+        text: String::new(),
+        detail: None,
+        ok: None,
+        call: None,
+    };
+    match update {
+        TurnUpdate::TextDelta { text } => {
+            item.kind = TimelineKind::TextDelta;
+            item.text.clone_from(text);
+        }
+        TurnUpdate::Text { text } => item.text.clone_from(text),
+        TurnUpdate::Thinking { text } => {
+            item.kind = TimelineKind::Thinking;
+            item.text = "thinking".into();
+            item.detail = (!text.is_empty()).then(|| text.clone());
+        }
+        TurnUpdate::ToolStarted {
+            call,
+            tool,
+            object,
+            input,
+        } => {
+            item.kind = TimelineKind::ToolStarted;
+            if tool.starts_with(OWN_TOOLS) {
+                return None;
+            }
+            let object = without_workspace(object, task);
+            item.text = format!("{tool} {object}").trim_end().to_owned();
+            item.detail = serde_json::to_string_pretty(input).ok();
+            item.call = Some(call.clone());
+        }
+        TurnUpdate::ToolEnded { call, ok, output } => {
+            item.kind = TimelineKind::ToolEnded;
+            item.ok = Some(*ok);
+            item.text = one_line(output);
+            item.detail = Some(output.clone());
+            item.call = Some(call.clone());
+        }
+        TurnUpdate::Retrying {
+            attempt,
+            max,
+            delay_ms,
+            status,
+            error,
+        } => {
+            item.kind = TimelineKind::Retry;
+            let status = status.map(|s| format!(" {s}")).unwrap_or_default();
+            item.text = format!(
+                "The model service failed ({error}{status}); try {attempt} of {max} in {delay_ms} ms"
+            );
+        }
+        TurnUpdate::RateLimit {
+            rejected,
+            until,
+            utilization,
+        } => {
+            item.kind = TimelineKind::Limit;
+            let used = utilization
+                .map(|u| format!(", {:.0} % used", u * 100.0))
+                .unwrap_or_default();
+            let until = until.map(|u| format!(" until {u}")).unwrap_or_default();
+            let what = if *rejected {
+                "Usage limit reached"
+            } else {
+                "Usage limit near"
+            };
+            item.text = format!("{what}{used}{until}");
+        }
+        TurnUpdate::Unknown { line } => {
+            item.kind = TimelineKind::Unknown;
+            item.text = "a line this version does not know".into();
+            item.detail = Some(line.clone());
+        }
+    }
+    place(&mut item, task);
+    Some(item)
+}
+
+/// How the agent program names our tools.
+const OWN_TOOLS: &str = "mcp__nexus__";
+
+/// A path as it is inside the project.
+fn without_workspace(object: &str, task: &Task) -> String {
+    match task.workspace.prepared() {
+        Some(prepared) => object
+            .replace(&format!("{}/", prepared.path), "")
+            .replace(&prepared.path, "."),
+        None => object.to_owned(),
+    }
+}
+
+fn party(party: &Party) -> &'static str {
+    party.role().map_or("the person", Role::title)
+}
+
+fn recipient(to: Recipient) -> &'static str {
+    match to {
+        Recipient::Team => "the team",
+        Recipient::Person => "you",
+        Recipient::Prime
+        | Recipient::Aria
+        | Recipient::Code
+        | Recipient::Alpha
+        | Recipient::Beta => to.role().map_or("the team", Role::title),
+    }
+}
