@@ -23,7 +23,7 @@ fn main() -> ExitCode {
 }
 
 fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("NEXUS_LOG")
+    let filter = tracing_subscriber::EnvFilter::try_from_env("NEXUS_LOG_LEVEL")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

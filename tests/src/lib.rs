@@ -5,6 +5,7 @@
 //! session. The tests themselves are in `tests/`.
 
 pub mod drive;
+pub mod env;
 pub mod fake_claude;
 pub mod script;
 pub mod scripted_api;

@@ -1052,7 +1052,7 @@ export class World {
           title: 'Claude login',
           state: 'broken',
           found: 'not logged in, and no API key is stored',
-          fix: 'claude /login',
+          fix: 'Run `claude` once and log in, or save a key with `nexus keys set anthropic`',
         },
         {
           code: 'keychain',

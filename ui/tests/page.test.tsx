@@ -325,7 +325,7 @@ describe('the doctor', () => {
     open('/doctor');
     const row = within(await screen.findByTestId('doctor-login'));
     expect(row.getByText('missing')).toBeTruthy();
-    expect(row.getByText('claude /login')).toBeTruthy();
+    expect(row.getByText('nexus keys set anthropic')).toBeTruthy();
     expect(await axe(document.body)).toEqual([]);
   });
 

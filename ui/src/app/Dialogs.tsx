@@ -91,7 +91,7 @@ function Accept({ card }: { card: TaskCard }) {
         </Text>
       ) : null}
       <Group justify="flex-end" gap="xs" mt="md">
-        <Button variant="default" onClick={close}>
+        <Button variant="default" onClick={close} data-autofocus>
           Not yet
         </Button>
         <Button
@@ -177,7 +177,7 @@ function Cancel({ card }: { card: TaskCard }) {
         folder is not touched.
       </Text>
       <Group justify="flex-end" gap="xs" mt="md">
-        <Button variant="default" onClick={close}>
+        <Button variant="default" onClick={close} data-autofocus>
           Keep working
         </Button>
         <Button color="red" loading={busy} onClick={() => void cancel()}>

@@ -106,7 +106,7 @@ function Trust({ folder }: { folder: Folder }) {
         </Notice>
       ))}
       <Group justify="flex-end" gap="xs" mt="md">
-        <Button variant="default" onClick={close}>
+        <Button variant="default" onClick={close} data-autofocus>
           Do not add it
         </Button>
         <Button loading={busy} onClick={() => void trust()} data-testid="trust-folder">

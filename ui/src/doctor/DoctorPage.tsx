@@ -1,5 +1,5 @@
 /** Is everything there? Also the first thing a new person sees: what to mend, and how to begin. */
-import { Button, CopyButton, Loader, PasswordInput } from '@mantine/core';
+import { Button, Loader, PasswordInput } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { FolderOpen, RefreshCw } from 'lucide-react';
 import { useState } from 'react';
@@ -13,6 +13,7 @@ import { Notice } from '../parts/Notice';
 import { Tag } from '../parts/Tag';
 import type { Meaning } from '../theme/tokens';
 import css from './DoctorPage.module.css';
+import { Fix } from './Fix';
 
 export default function DoctorPage() {
   const doctor = useQuery({ queryKey: ['doctor'], queryFn: api.doctor, staleTime: 0 });
@@ -90,18 +91,7 @@ function Check({ check }: { check: DoctorCheck }) {
       <div className={css.what}>
         <span className={css.name}>{check.title}</span>
         <span className={css.note}>{check.found}</span>
-        {check.fix ? (
-          <span className={css.fix}>
-            <code>{check.fix}</code>
-            <CopyButton value={check.fix}>
-              {({ copied, copy }) => (
-                <Button variant="default" size="compact-xs" onClick={copy}>
-                  {copied ? 'Copied' : 'Copy'}
-                </Button>
-              )}
-            </CopyButton>
-          </span>
-        ) : null}
+        {check.fix ? <Fix text={check.fix} /> : null}
       </div>
     </li>
   );

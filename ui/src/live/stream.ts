@@ -23,6 +23,7 @@ export function follow(queries: QueryClient): Stop {
   let waiting: Change[] = [];
   let drawing: ReturnType<typeof setTimeout> | undefined;
   let retrying: ReturnType<typeof setTimeout> | undefined;
+  let agentsAt = 0;
   let agents: ReturnType<typeof setTimeout> | undefined;
 
   const draw = () => {
@@ -34,10 +35,15 @@ export function follow(queries: QueryClient): Stop {
       changes.flatMap((each) => (each.type === 'event' ? [each.task_id] : [])),
     );
     for (const id of touched) queries.invalidateQueries({ queryKey: ['task', id] });
-    if (touched.size > 0) agents ??= setTimeout(readAgents, AGENTS_EVERY_MS);
+    if (touched.size > 0) askForAgents();
+  };
+
+  const askForAgents = () => {
+    agents ??= setTimeout(readAgents, Math.max(0, agentsAt + AGENTS_EVERY_MS - Date.now()));
   };
 
   const readAgents = async () => {
+    agentsAt = Date.now();
     try {
       const board = await api.board();
       if (!ended) useLive.setState((live) => withBoard(live, board));
@@ -74,7 +80,7 @@ export function follow(queries: QueryClient): Stop {
           useLive.setState({ link: { state: 'live' }, heardAt: Date.now() });
           if (again) {
             queries.invalidateQueries();
-            agents ??= setTimeout(readAgents, AGENTS_EVERY_MS);
+            askForAgents();
           }
         },
         onChanges: (changes) => {

@@ -73,6 +73,7 @@ export function Activity({ card, task }: { card: TaskCard; task: Task | undefine
 }
 
 const SETTLE_MS = 600;
+const FIRST_ROWS = 20;
 
 function Lines({ rows: shown }: { rows: Row[] }) {
   const list = useRef<VirtuosoHandle>(null);
@@ -87,9 +88,10 @@ function Lines({ rows: shown }: { rows: Row[] }) {
     }, SETTLE_MS);
     return () => clearTimeout(timer);
   }, []);
-  // A row that is being written grows without a new row; the list follows that only when told.
+  // Rows grow too, by a call or a piece of text; the list follows that only when told.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: it is told whenever the rows change
   useEffect(() => {
-    if (shown.at(-1)?.type === 'writing') list.current?.autoscrollToBottom();
+    if (bottom) list.current?.autoscrollToBottom();
   }, [shown]);
   const fresh = bottom ? 0 : shown.length - seen;
   return (
@@ -100,7 +102,9 @@ function Lines({ rows: shown }: { rows: Row[] }) {
         data={shown}
         computeItemKey={(_, row) => row.key}
         followOutput={(atBottom) => (atBottom ? 'auto' : false)}
-        atBottomThreshold={40}
+        // Before anything is measured there is something to see already.
+        initialItemCount={Math.min(shown.length, FIRST_ROWS)}
+        atBottomThreshold={8}
         atBottomStateChange={(at) => {
           setBottom(at);
           setSeen(shown.length);

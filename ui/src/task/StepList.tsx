@@ -35,7 +35,8 @@ export function StepList({ task }: { task: Task }) {
             </span>
             <div className={css.what}>
               <span className={css.name}>
-                {step.title} <Monogram role={step.role} />
+                <span title={step.title}>{stepName(step, task.card.title)}</span>{' '}
+                <Monogram role={step.role} />
               </span>
               <span className={css.muted}>{stepLine(step)}</span>
               {step.trouble ? <span className={css.trouble}>{step.trouble}</span> : null}
@@ -45,6 +46,12 @@ export function StepList({ task }: { task: Task }) {
       </ol>
     </>
   );
+}
+
+/** A step of the standard pipeline repeats the task's title, which stands above it already. */
+export function stepName(step: Step, taskTitle: string): string {
+  const kind = step.kind.charAt(0).toUpperCase() + step.kind.slice(1);
+  return step.title === `${kind}: ${taskTitle}` ? kind : step.title;
 }
 
 function stepLine(step: Step): string {

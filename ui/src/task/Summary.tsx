@@ -7,7 +7,7 @@ import { Markdown } from '../parts/Markdown';
 import { Notice } from '../parts/Notice';
 import { SeatName } from '../parts/Seat';
 import { Tag } from '../parts/Tag';
-import { StepList } from './StepList';
+import { StepList, stepName } from './StepList';
 import css from './Summary.module.css';
 
 const rights: Record<Permissions, string> = {
@@ -34,7 +34,7 @@ export function Summary({ task }: { task: Task }) {
         {task.steps.some((step) => step.summary) ? (
           <Part title="Step by step">
             {task.steps.map((step) => (
-              <StepReport key={step.id} step={step} />
+              <StepReport key={step.id} step={step} name={stepName(step, task.card.title)} />
             ))}
           </Part>
         ) : null}
@@ -93,12 +93,14 @@ export function Proof({ task }: { task: Task }) {
     <>
       <p className={css.standing}>
         {task.card.standing ? <StandingTag standing={task.card.standing} /> : null}{' '}
-        {task.standing_text}
+        {sentence(task.standing_text)}
       </p>
       <Checks before={task.baseline ?? null} after={task.evidence ?? null} />
     </>
   );
 }
+
+const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function Checks({ before, after }: { before: CheckRun | null; after: CheckRun | null }) {
   const commands = [
@@ -186,13 +188,13 @@ function Result({ check }: { check: Evidence | undefined }) {
   );
 }
 
-function StepReport({ step }: { step: Step }) {
+function StepReport({ step, name }: { step: Step; name: string }) {
   if (!step.summary && step.findings.length === 0) return null;
   return (
     <div className={css.report}>
       <div className={css.reportHead}>
         <SeatName role={step.role} />
-        <span className={css.note}>{step.title}</span>
+        <span className={css.note}>{name}</span>
         {step.verdict ? (
           <Tag meaning={step.verdict === 'pass' ? 'success' : 'danger'}>
             verdict: {step.verdict}

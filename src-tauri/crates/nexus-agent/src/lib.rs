@@ -9,12 +9,10 @@ mod claude;
 mod endpoint;
 mod planner;
 mod practice;
-mod registry;
 mod session;
 
 pub use claude::*;
 pub use endpoint::*;
 pub use planner::*;
 pub use practice::*;
-pub use registry::*;
 pub use session::*;

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use nexus_core::{
     AgentCall, Role, SessionId, TaskId, ToolRequest, TurnOutcome, TurnUpdate, Usage, Usd,
 };
+use nexus_process::ProcessIdentity;
 use std::{path::PathBuf, time::Duration};
 use tokio::sync::mpsc;
 
@@ -50,14 +51,6 @@ pub struct Session {
     pub commands: mpsc::Sender<SessionCommand>,
     /// Ends with [`SessionEvent::Closed`].
     pub events: mpsc::Receiver<SessionEvent>,
-}
-
-/// A process that cannot be mistaken for another, even after its number was reused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessIdentity {
-    pub pid: u32,
-    /// Start time in clock ticks since boot, as `/proc/PID/stat` has it; zero where unknown.
-    pub start_ticks: u64,
 }
 
 /// What the engine may ask of a session.

@@ -42,8 +42,15 @@ pub fn router(app: App) -> Router {
     let (router, _) = described().split_for_parts();
     router
         .layer(tower_http::limit::RequestBodyLimitLayer::new(BODY_LIMIT))
-        .layer(tower_http::catch_panic::CatchPanicLayer::new())
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(mistake))
         .with_state(app)
+}
+
+/// What a panic of ours looks like from outside.
+fn mistake(_: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+    use axum::response::IntoResponse;
+    let detail = "NEXUS made a mistake in this request and goes on; the log has more";
+    ApiError::new(ErrorCode::Internal, detail).into_response()
 }
 
 /// The OpenAPI 3.1 document, as JSON.

@@ -2,12 +2,13 @@
 
 use crate::{
     exit,
-    host::Failure,
+    host::{self, Failure},
     output::{Output, change_line, print_task, result_line, role_title},
     terminal,
 };
 use futures::{StreamExt, stream::BoxStream};
-use nexus_api::{CallError, Client, view::*};
+use nexus_agent::Pace;
+use nexus_api::{CallError, Client, Connection, view::*};
 use std::collections::HashSet;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -20,25 +21,40 @@ pub(crate) struct Follow {
     pub(crate) accept: bool,
     /// A person can be asked.
     pub(crate) attended: bool,
+    /// Of the practice team, should this process have to carry it.
+    pub(crate) pace: Pace,
 }
 
 /// Follows `task` from `since` until nothing more happens to it by itself. Returns the exit
 /// code.
+///
+/// When the owner of the data folder leaves in the middle, `connection` becomes the next one
+/// and the task goes on.
 pub(crate) async fn follow(
-    client: &Client,
+    connection: &mut Connection,
     task: Uuid,
     since: u64,
     how: Follow,
 ) -> Result<u8, Failure> {
     let mut follower = Follower {
-        client,
+        client: connection.client(),
         task,
         how,
         seen: since,
         asked: HashSet::new(),
         accepted: false,
     };
-    let view = follower.until_rest().await?;
+    let view = loop {
+        match follower.until_rest().await {
+            Err(failure) if failure.is_gone() => {
+                *connection = host::connect(how.pace).await?;
+                follower.client = connection.client();
+                // What was asked over the old way was not answered.
+                follower.asked.clear();
+            }
+            ended => break ended?,
+        }
+    };
     let code = exit::of_task(&view, how.accept);
     match how.output {
         Output::Text => print_task(&view),
@@ -47,8 +63,8 @@ pub(crate) async fn follow(
     Ok(code)
 }
 
-struct Follower<'a> {
-    client: &'a Client,
+struct Follower {
+    client: Client,
     task: Uuid,
     how: Follow,
     seen: u64,
@@ -57,29 +73,30 @@ struct Follower<'a> {
     accepted: bool,
 }
 
-impl Follower<'_> {
+impl Follower {
     async fn until_rest(&mut self) -> Result<TaskView, Failure> {
         let (answers, mut answered) = mpsc::channel(1);
         let mut changes = self.client.changes(self.seen).await?;
         loop {
             let view = self.view().await?;
-            if let Some(view) = self.at_rest(view, &answers).await? {
-                return Ok(view);
+            if self.is_at_rest(&view, &answers).await? {
+                return Ok(End::Rest(Box::new(view)));
             }
             tokio::select! {
                 change = changes.next() => self.heard(change, &mut changes).await?,
                 Some((question, answer)) = answered.recv() => self.answer(question, answer).await?,
                 signal = tokio::signal::ctrl_c() => {
                     if signal.is_ok() {
-                        return self.interrupted().await;
+                        let view = self.interrupt(changes).await?;
+                        return Ok(End::Interrupted(Box::new(view)));
                     }
                 }
             }
         }
     }
 
-    async fn view(&self) -> Result<TaskView, Failure> {
-        Ok(self.client.get(&format!("/tasks/{}", self.task)).await?)
+    async fn view(&self) -> Result<TaskView, CallError> {
+        self.client.get(&format!("/tasks/{}", self.task)).await
     }
 
     /// Shows changes until one may have changed where the task stands.
@@ -87,7 +104,7 @@ impl Follower<'_> {
         &mut self,
         first: Option<ChangeView>,
         changes: &mut BoxStream<'static, ChangeView>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CallError> {
         let mut next = first;
         loop {
             match next {
@@ -131,42 +148,41 @@ impl Follower<'_> {
         }
     }
 
-    /// The task as it is, when nothing more will happen to it by itself; otherwise sees to it
-    /// that something does.
-    async fn at_rest(
+    /// Will nothing more happen to it by itself? If it should, sees to it that it does.
+    async fn is_at_rest(
         &mut self,
-        view: TaskView,
+        view: &TaskView,
         answers: &mpsc::Sender<(Uuid, Option<AnswerBody>)>,
-    ) -> Result<Option<TaskView>, Failure> {
+    ) -> Result<bool, CallError> {
         match view.card.state {
             TaskStateView::Done
             | TaskStateView::Failed
             | TaskStateView::Cancelled
-            | TaskStateView::Paused => Ok(Some(view)),
+            | TaskStateView::Paused => Ok(true),
             TaskStateView::Review if view.card.actions.contains(&ActionView::Discard) => {
-                if self.how.accept && !self.accepted && may_accept(&view) {
-                    self.accepted = true;
-                    let path = format!("/tasks/{}/accept", self.task);
-                    let body = AcceptBody {
-                        although_red: false,
-                    };
-                    match self.client.post::<TaskCard>(&path, Some(&body)).await {
-                        Ok(_) => return Ok(None),
-                        Err(CallError::Refused(_)) => return Ok(Some(view)),
-                        Err(gone) => return Err(gone.into()),
-                    }
+                if !self.how.accept || self.accepted || !may_accept(view) {
+                    return Ok(true);
                 }
-                Ok(Some(view))
+                self.accepted = true;
+                let path = format!("/tasks/{}/accept", self.task);
+                let body = AcceptBody {
+                    although_red: false,
+                };
+                match self.client.post::<TaskCard>(&path, Some(&body)).await {
+                    Ok(_) => Ok(false),
+                    Err(CallError::Refused(_)) => Ok(true),
+                    Err(CallError::Gone) => Err(CallError::Gone),
+                }
             }
-            TaskStateView::NeedsYou if !self.how.attended => Ok(Some(view)),
+            TaskStateView::NeedsYou if !self.how.attended => Ok(true),
             TaskStateView::NeedsYou => {
-                self.ask(&view, answers);
-                Ok(None)
+                self.ask(view, answers);
+                Ok(false)
             }
             TaskStateView::Review
             | TaskStateView::Backlog
             | TaskStateView::Planning
-            | TaskStateView::Working => Ok(None),
+            | TaskStateView::Working => Ok(false),
         }
     }
 
@@ -186,7 +202,7 @@ impl Follower<'_> {
         });
     }
 
-    async fn answer(&self, question: Uuid, answer: Option<AnswerBody>) -> Result<(), Failure> {
+    async fn answer(&self, question: Uuid, answer: Option<AnswerBody>) -> Result<(), CallError> {
         let answer = answer.unwrap_or(AnswerBody::Deny {
             reason: "the terminal was closed".into(),
         });
@@ -198,26 +214,33 @@ impl Follower<'_> {
                 terminal::complain(&problem.detail);
                 Ok(())
             }
-            Err(gone) => Err(gone.into()),
+            Err(CallError::Gone) => Err(CallError::Gone),
         }
     }
 
     /// Ctrl-C: stops the agents and keeps everything. A second one does not wait.
-    async fn interrupted(&self) -> Result<TaskView, Failure> {
+    async fn interrupt(
+        &self,
+        mut changes: BoxStream<'static, ChangeView>,
+    ) -> Result<TaskView, CallError> {
         terminal::tell("stopping… everything is kept; press Ctrl-C again to leave at once");
-        let pause = async {
+        let stopped = async {
             let path = format!("/tasks/{}/pause", self.task);
             // A task that is at rest already cannot be paused and need not be.
-            let _ = self.client.post::<TaskCard>(&path, None::<&()>).await;
+            let paused = self.client.post::<TaskCard>(&path, None::<&()>).await;
+            // It is called paused once its agents have really stopped.
+            while paused.is_ok() && self.view().await?.card.state != TaskStateView::Paused {
+                if changes.next().await.is_none() {
+                    break;
+                }
+            }
+            Ok::<_, CallError>(())
         };
         tokio::select! {
-            () = pause => {}
+            done = stopped => done?,
             _ = tokio::signal::ctrl_c() => {}
         }
-        let view = self.view().await?;
-        let name = view.card.name;
-        let message = format!("interrupted; go on with `nexus task resume {name}`");
-        Err(Failure::new(exit::INTERRUPTED, message))
+        self.view().await
     }
 }
 

@@ -1,9 +1,6 @@
 //! The terminal: what is printed where, and made harmless first.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "this is the one place that prints"
-)]
+#![expect(clippy::print_stderr, reason = "this is the one place that prints")]
 
 use std::io::{self, BufRead, IsTerminal, Write};
 

@@ -69,8 +69,8 @@ impl Plan {
     /// Longest plan that is taken.
     pub const MAX_STEPS: usize = 64;
 
-    /// Checks the steps: ids are unique, dependencies exist, nothing waits for itself, every
-    /// role fits, and there is work to validate.
+    /// Checks the steps: there are some and not too many, ids are unique, dependencies exist,
+    /// nothing waits for itself, and every role fits its kind of step.
     pub fn new(steps: Vec<PlannedStep>) -> Result<Self, BadPlan> {
         let problems = problems(&steps);
         if problems.is_empty() {

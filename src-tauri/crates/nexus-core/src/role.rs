@@ -1,7 +1,7 @@
 //! The seats of the team and the rights that come with each.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr};
 
 /// A seat of the team.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,14 +102,6 @@ impl Role {
             Self::Prime | Self::Aria | Self::Code => 3,
             Self::Alpha | Self::Beta => 2,
         }
-    }
-
-    /// How long an unused session keeps its process before it is parked.
-    pub fn session_timeout(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::Prime | Self::Aria | Self::Code => 3600,
-            Self::Alpha | Self::Beta => 1800,
-        })
     }
 }
 

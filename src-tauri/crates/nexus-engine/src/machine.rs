@@ -5,9 +5,9 @@ use crate::{Backends, DataDir, EngineError, EngineOptions, ErrorKind, for_checks
 use async_trait::async_trait;
 use nexus_agent::{
     Backend, BaseUrl, ClaudeCode, ClaudeConfig, Credential, Environment, InstallError,
-    Installation, Search, Session, SessionSpec,
+    Installation, NoPlan, OpenAiPlanner, PlanBrief, Planner, Search, Session, SessionSpec,
 };
-use nexus_core::TurnOutcome;
+use nexus_core::{Plan, TurnOutcome};
 use nexus_process::Launcher;
 use nexus_secrets::{SecretError, SecretName, SecretSource};
 use nexus_workspace::Limits;
@@ -78,7 +78,7 @@ impl Machine {
             backends: Backends {
                 claude: Arc::new(ClaudeHere::new(self.clone())),
                 practice,
-                planner: None,
+                planner: Some(Arc::new(PlannerHere(self.clone()))),
             },
             launcher: self.launcher.clone(),
             home: self.home.clone(),
@@ -172,5 +172,27 @@ impl Backend for ClaudeHere {
 
     async fn ready(&self) -> Result<(), TurnOutcome> {
         self.claude().await?.ready().await
+    }
+}
+
+/// The planner, with the key and the address of the moment it is asked.
+#[derive(Debug)]
+struct PlannerHere(Machine);
+
+#[async_trait]
+impl Planner for PlannerHere {
+    async fn plan(&self, brief: &PlanBrief) -> Result<Plan, NoPlan> {
+        let key = self.0.secrets.get(SecretName::OpenAi).await;
+        let key = key.map_err(|error| NoPlan(format!("failed to {error}")))?;
+        let no_key =
+            || NoPlan("there is no openai key: save one with `nexus keys set openai`".into());
+        let usual = || {
+            OpenAiPlanner::BASE_URL
+                .parse()
+                .map_err(|_| NoPlan("no address".into()))
+        };
+        let url = self.0.openai_url.clone().map_or_else(usual, Ok)?;
+        let planner = OpenAiPlanner::new(url, key.ok_or_else(no_key)?, OpenAiPlanner::MODEL)?;
+        planner.plan(brief).await
     }
 }

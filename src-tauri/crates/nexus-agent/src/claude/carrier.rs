@@ -5,7 +5,7 @@
 //! engine that does not listen can still give orders.
 
 use super::conversation::{Act, Conversation, Program};
-use crate::{ProcessIdentity, Session, SessionCommand, SessionEvent, SessionSpec};
+use crate::{Session, SessionCommand, SessionEvent, SessionSpec};
 use nexus_core::TurnOutcome;
 use nexus_process::{Ended, Line, Lines, Process};
 use std::{
@@ -60,10 +60,7 @@ pub(crate) async fn open(
     };
     is_open.await.map_err(|_| gone())??;
     Ok(Session {
-        process: Some(ProcessIdentity {
-            pid: identity.pid,
-            start_ticks: identity.start_ticks,
-        }),
+        process: Some(identity),
         commands,
         events,
     })

@@ -27,17 +27,19 @@ impl Demo {
         terminal::tell(
             "practice, no AI: a recorded team on a bundled sample, with real files and real checks",
         );
-        let connection = host::connect(if self.fast { Pace::Fast } else { Pace::Watch }).await?;
-        let client = connection.client();
+        let pace = if self.fast { Pace::Fast } else { Pace::Watch };
+        let mut connection = host::connect(pace).await?;
         let ended = async {
+            let client = connection.client();
             let since = client.get::<Board>("/board").await?.seq;
             let card: TaskCard = client.post("/practice", None::<&()>).await?;
             let how = Follow {
                 output: Output::Text,
                 accept: !self.no_accept,
                 attended: false,
+                pace,
             };
-            follow(&client, card.id, since, how).await
+            follow(&mut connection, card.id, since, how).await
         }
         .await;
         close(connection).await;

@@ -9,7 +9,7 @@ use crate::{
 };
 use clap::{Args, ValueEnum};
 use nexus_agent::Pace;
-use nexus_api::{Client, Connection, view::*};
+use nexus_api::{Connection, view::*};
 use std::path::PathBuf;
 
 /// What is wanted, where, and how freely.
@@ -74,8 +74,8 @@ enum Permissions {
 impl Execute {
     pub(crate) async fn run(self) -> Result<u8, Failure> {
         let text = self.text()?;
-        let connection = host::connect(Pace::Watch).await?;
-        let ended = self.carry_out(&connection.client(), text).await;
+        let mut connection = host::connect(Pace::Watch).await?;
+        let ended = self.carry_out(&mut connection, text).await;
         close(connection).await;
         ended
     }
@@ -92,7 +92,8 @@ impl Execute {
         })
     }
 
-    async fn carry_out(&self, client: &Client, text: String) -> Result<u8, Failure> {
+    async fn carry_out(&self, connection: &mut Connection, text: String) -> Result<u8, Failure> {
+        let client = connection.client();
         let attended = terminal::is_attended() && self.output == Output::Text;
         let folder = std::path::absolute(&self.project).map_err(|e| {
             Failure::new(
@@ -138,8 +139,9 @@ impl Execute {
             output: self.output,
             accept: self.accept,
             attended,
+            pace: Pace::Watch,
         };
-        follow(client, card.id, since, how).await
+        follow(connection, card.id, since, how).await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use nexus_agent::Pace;
-use nexus_api::{Client, view::*};
+use nexus_api::{CallError, Client, view::*};
 use serde::Serialize;
 
 /// See and steer tasks.
@@ -219,25 +219,40 @@ async fn go_on(
     body: Option<&impl Serialize>,
     output: Output,
 ) -> Result<u8, Failure> {
-    let connection = host::connect(Pace::Watch).await?;
+    let mut connection = host::connect(Pace::Watch).await?;
     let client = connection.client();
     let ended = async {
         let since = client.get::<Board>("/board").await?.seq;
-        let card: TaskCard = client.post(&path(task, operation), body).await?;
+        let ordered = client.post::<TaskCard>(&path(task, operation), body).await;
+        let card = match ordered {
+            Err(CallError::Refused(problem)) if operation == "resume" => {
+                in_motion(&client, task).await?.ok_or(CallError::Refused(problem))?
+            }
+            ordered => ordered?,
+        };
         let attended = terminal::is_attended() && output == Output::Text;
-        follow(
-            &client,
-            card.id,
-            since,
-            Follow {
-                output,
-                accept: false,
-                attended,
-            },
-        )
-        .await
+        let how = Follow {
+            output,
+            accept: false,
+            attended,
+        };
+        follow(&mut connection, card.id, since, how).await
     }
     .await;
     super::execute::close(connection).await;
     ended
+}
+
+/// A task that goes on without being told to: it was cut off by the end of the NEXUS that
+/// carried it, and taken up again by whoever owns the data folder now.
+async fn in_motion(client: &Client, task: &str) -> Result<Option<TaskCard>, CallError> {
+    let view: TaskView = client.get(&path(task, "")).await?;
+    let moving = matches!(
+        view.card.state,
+        TaskStateView::Backlog
+            | TaskStateView::Planning
+            | TaskStateView::Working
+            | TaskStateView::NeedsYou
+    );
+    Ok(moving.then_some(view.card))
 }

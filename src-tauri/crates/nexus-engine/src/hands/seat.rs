@@ -230,7 +230,7 @@ impl Sitter {
 
     /// Every process has a row in the ledger, so that the next start can find what is left.
     async fn note_process(&self, session: &Session) -> Option<i64> {
-        let process = session.process.clone()?;
+        let process = session.process?;
         let (store, tag) = (Arc::clone(&self.tools.store), self.session.to_string());
         let what = format!("{} of task {}", self.role, self.task);
         let noted = tokio::task::spawn_blocking(move || {
