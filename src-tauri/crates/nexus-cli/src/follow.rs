@@ -3,7 +3,7 @@
 use crate::{
     exit,
     host::{self, Failure},
-    output::{Output, change_line, print_task, result_line, role_title},
+    output::{Output, change_line, print_task, result_line, role_title, spelled},
     terminal,
 };
 use futures::{StreamExt, stream::BoxStream};
@@ -44,23 +44,50 @@ pub(crate) async fn follow(
         asked: HashSet::new(),
         accepted: false,
     };
-    let view = loop {
-        match follower.until_rest().await {
-            Err(failure) if failure.is_gone() => {
+    let end = loop {
+        match follower.until_end().await {
+            Err(CallError::Gone) if matches!(connection, Connection::Client(_)) => {
                 *connection = host::connect(how.pace).await?;
                 follower.client = connection.client();
-                // What was asked over the old way was not answered.
+                // What was asked or ordered over the old way may not have arrived.
                 follower.asked.clear();
+                follower.accepted = false;
             }
             ended => break ended?,
         }
     };
-    let code = exit::of_task(&view, how.accept);
+    let (view, code) = match end {
+        End::Rest(view) => {
+            let code = exit::of_task(&view, how.accept);
+            (view, code)
+        }
+        End::Interrupted(view) => (view, exit::INTERRUPTED),
+    };
     match how.output {
         Output::Text => print_task(&view),
         Output::Ndjson => terminal::say(&result_line(&view).to_string()),
     }
+    if code == exit::INTERRUPTED {
+        terminal::complain(&interruption(&view));
+    }
     Ok(code)
+}
+
+/// Why following a task ended, and where the task was then.
+enum End {
+    /// Nothing more happens to it by itself.
+    Rest(Box<TaskView>),
+    /// Ctrl-C.
+    Interrupted(Box<TaskView>),
+}
+
+/// What Ctrl-C left, and how to go on.
+fn interruption(view: &TaskView) -> String {
+    let name = &view.card.name;
+    if view.card.state == TaskStateView::Paused {
+        return format!("interrupted; go on with `nexus task resume {name}`");
+    }
+    format!("interrupted; {name} is in `{}`", spelled(view.card.state))
 }
 
 struct Follower {
@@ -74,7 +101,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn until_rest(&mut self) -> Result<TaskView, Failure> {
+    async fn until_end(&mut self) -> Result<End, CallError> {
         let (answers, mut answered) = mpsc::channel(1);
         let mut changes = self.client.changes(self.seen).await?;
         loop {
@@ -170,6 +197,9 @@ impl Follower {
                 };
                 match self.client.post::<TaskCard>(&path, Some(&body)).await {
                     Ok(_) => Ok(false),
+                    Err(CallError::Refused(problem)) if self.is_leaving(&problem) => {
+                        Err(CallError::Gone)
+                    }
                     Err(CallError::Refused(_)) => Ok(true),
                     Err(CallError::Gone) => Err(CallError::Gone),
                 }
@@ -184,6 +214,11 @@ impl Follower {
             | TaskStateView::Planning
             | TaskStateView::Working => Ok(false),
         }
+    }
+
+    /// Does the owner refuse because it is about to go?
+    fn is_leaving(&self, problem: &Problem) -> bool {
+        matches!(self.client, Client::Socket(_)) && problem.code == "stopping"
     }
 
     /// Puts a question on the terminal, one at a time.

@@ -15,9 +15,6 @@ pub(crate) struct Failure {
     pub(crate) message: String,
 }
 
-/// The name of the failure that the owner of the data folder has left.
-const GONE: &str = "gone";
-
 impl Failure {
     pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
         Self {
@@ -25,11 +22,6 @@ impl Failure {
             name: "error".to_owned(),
             message: message.into(),
         }
-    }
-
-    /// The other side has left; somebody else may take over.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.name == GONE
     }
 
     /// Prints it where the person or the program reading us looks for it.
@@ -67,7 +59,7 @@ impl From<CallError> for Failure {
             },
             CallError::Gone => Self {
                 code: exit::ERROR,
-                name: GONE.to_owned(),
+                name: "gone".to_owned(),
                 message: error.to_string(),
             },
         }

@@ -225,9 +225,9 @@ async fn go_on(
         let since = client.get::<Board>("/board").await?.seq;
         let ordered = client.post::<TaskCard>(&path(task, operation), body).await;
         let card = match ordered {
-            Err(CallError::Refused(problem)) if operation == "resume" => {
-                in_motion(&client, task).await?.ok_or(CallError::Refused(problem))?
-            }
+            Err(CallError::Refused(problem)) if operation == "resume" => in_motion(&client, task)
+                .await?
+                .ok_or(CallError::Refused(problem))?,
             ordered => ordered?,
         };
         let attended = terminal::is_attended() && output == Output::Text;
@@ -235,6 +235,7 @@ async fn go_on(
             output,
             accept: false,
             attended,
+            pace: Pace::Watch,
         };
         follow(&mut connection, card.id, since, how).await
     }
