@@ -405,10 +405,10 @@ pub fn task(task: &Task, data: &DataDir) -> TaskView {
             conflicts, problem, ..
         } => (conflicts.clone(), problem.clone()),
         Phase::Failed { failure } => (Vec::new(), Some(failure.message.clone())),
+        Phase::Paused { .. } => (Vec::new(), Some(note(task))),
         Phase::Backlog
         | Phase::Queued
         | Phase::Active
-        | Phase::Paused { .. }
         | Phase::Accepting { .. }
         | Phase::Done
         | Phase::Cancelled { .. } => (Vec::new(), None),

@@ -54,6 +54,9 @@ pub(crate) enum TaskCommand {
     /// Go on with a paused or failed task, to its end.
     Resume {
         task: String,
+        /// Set the cost cap to this many dollars first.
+        #[arg(long, value_name = "DOLLARS")]
+        budget: Option<f64>,
         /// How the result is printed.
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -103,7 +106,16 @@ impl TaskCommand {
             Self::Cancel(named) => order(&named.task, "cancel").await,
             Self::Restore(named) => order(&named.task, "restore").await,
             Self::Pause(named) => order(&named.task, "pause").await,
-            Self::Resume { task, output } => go_on(&task, "resume", None::<&()>, output).await,
+            Self::Resume {
+                task,
+                budget,
+                output,
+            } => {
+                if let Some(dollars) = budget {
+                    set_budget(&task, dollars).await?;
+                }
+                go_on(&task, "resume", None::<&()>, output).await
+            }
             Self::RequestChanges { task, text, output } => {
                 go_on(
                     &task,
@@ -210,6 +222,19 @@ async fn settled(client: &Client, card: &TaskCard) -> Result<TaskView, Failure> 
             return Ok(view);
         }
     }
+}
+
+async fn set_budget(task: &str, dollars: f64) -> Result<(), Failure> {
+    let connection = host::connect(Pace::Watch).await?;
+    let body = BudgetBody {
+        budget_usd: Some(dollars),
+    };
+    let client = connection.client();
+    let set = client
+        .call::<TaskCard>("PUT", &path(task, "budget"), Some(&body))
+        .await;
+    super::execute::close(connection).await;
+    Ok(set.map(drop)?)
 }
 
 /// Sets a task in motion again and follows it.
