@@ -2,7 +2,7 @@
 import { Loader } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { ChevronDown, ChevronRight } from 'lucide-react';
-import { memo, type ReactNode, useEffect, useMemo, useRef, useState } from 'react';
+import { memo, type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import { api } from '../api/client';
 import type { Role, Task, TaskCard, TimelineItem } from '../api/types';
@@ -72,22 +72,23 @@ export function Activity({ card, task }: { card: TaskCard; task: Task | undefine
   );
 }
 
-const SETTLE_MS = 600;
+const SETTLE_MS = 1_000;
 const FIRST_ROWS = 20;
+/** Further down than any list reaches. */
+const BEYOND = 1e9;
 
 function Lines({ rows: shown }: { rows: Row[] }) {
   const list = useRef<VirtuosoHandle>(null);
   const [bottom, setBottom] = useState(true);
   const [seen, setSeen] = useState(shown.length);
   // The list's own way to begin at the end hides it until it has scrolled, which a list that fits
-  // never does; so it is scrolled from here while its rows are measured for the first time.
-  const settling = useRef(true);
-  useEffect(() => {
-    const timer = setTimeout(() => {
-      settling.current = false;
-    }, SETTLE_MS);
-    return () => clearTimeout(timer);
+  // never does; so it is scrolled from here, again and again while its rows are being measured.
+  const settlesUntil = useRef(0);
+  const toEnd = useCallback(() => {
+    settlesUntil.current = Date.now() + SETTLE_MS;
+    list.current?.scrollTo({ top: BEYOND });
   }, []);
+  useEffect(toEnd, [toEnd]);
   // Rows grow too, by a call or a piece of text; the list follows that only when told.
   // biome-ignore lint/correctness/useExhaustiveDependencies: it is told whenever the rows change
   useEffect(() => {
@@ -99,6 +100,9 @@ function Lines({ rows: shown }: { rows: Row[] }) {
       <Virtuoso
         ref={list}
         className={css.lines}
+        onWheel={() => {
+          settlesUntil.current = 0;
+        }}
         data={shown}
         computeItemKey={(_, row) => row.key}
         followOutput={(atBottom) => (atBottom ? 'auto' : false)}
@@ -110,24 +114,22 @@ function Lines({ rows: shown }: { rows: Row[] }) {
           setSeen(shown.length);
         }}
         totalListHeightChanged={() => {
-          if (settling.current) toEnd(list.current);
+          // The height is known a frame before it is drawn.
+          requestAnimationFrame(() => {
+            if (Date.now() < settlesUntil.current) list.current?.scrollTo({ top: BEYOND });
+          });
         }}
         increaseViewportBy={300}
         itemContent={(_, row) => <Line row={row} />}
-        components={{ Footer: Foot }}
       />
       {bottom ? null : (
-        <button type="button" className={css.jump} onClick={() => toEnd(list.current)}>
+        <button type="button" className={css.jump} onClick={toEnd}>
           {fresh > 0 ? `${plural(fresh, 'new line')}, jump` : 'Jump to the latest'}
         </button>
       )}
     </>
   );
 }
-
-const toEnd = (list: VirtuosoHandle | null) => list?.scrollToIndex({ index: 'LAST', align: 'end' });
-
-const Foot = () => <div className={css.foot} />;
 
 const Line = memo(function Line({ row }: { row: Row }) {
   switch (row.type) {
