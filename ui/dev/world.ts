@@ -117,7 +117,7 @@ const question = (task: string, part: Partial<Approval>): Approval => ({
   role: 'beta',
   asked_at: ago(2),
   kind: 'tool',
-  text: 'Beta wants to run a command',
+  text: 'Beta wants to run: cargo test --workspace --all-features -- --include-ignored --test-threads=1 2>&1 | tee target/validation.log',
   detail:
     'cargo test --workspace --all-features -- --include-ignored --test-threads=1 2>&1 | tee target/validation.log',
   why: 'The command is not one of the detected checks, and one of its parts (tee) writes a file.',
@@ -205,8 +205,8 @@ function cards(): TaskCard[] {
         role: 'aria',
         kind: 'open',
         asked_at: ago(9),
-        text: 'Two session formats are in use. Should old sessions keep working after the move?',
-        detail: '',
+        text: 'Aria asks: Two session formats are in use. Should old sessions keep working after the move?',
+        detail: 'Two session formats are in use. Should old sessions keep working after the move?',
         why: 'The answer decides whether a migration is part of this task.',
         options: ['Keep them working for 30 days', 'Sign everyone out once'],
       }),
@@ -481,7 +481,7 @@ function detail(of: TaskCard): Task {
     questions: of.question ? [of.question] : [],
     conflicts: of.name === 'T-10' ? ['src/report/weekly.rs'] : [],
     failure_kind: of.state === 'failed' ? 'provider' : null,
-    verdict_failed: broke,
+    verdict_failed: false,
     stuck_unasked: false,
     failure:
       of.state === 'failed'

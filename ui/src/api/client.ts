@@ -74,7 +74,6 @@ export const api = {
     met(PUT('/api/v1/tasks/{id}/budget', { ...at(id), body: { budget_usd } })),
   answer: (approval: string, body: Answer) =>
     met(POST('/api/v1/approvals/{id}', { ...at(approval), body })),
-  projects: () => met(GET('/api/v1/projects')),
   inspect: (path: string) => met(POST('/api/v1/projects/inspect', { body: { path } })),
   trust: (path: string) => met(POST('/api/v1/projects', { body: { path, trust: true } })),
   practice: () => met(POST('/api/v1/practice')),

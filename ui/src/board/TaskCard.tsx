@@ -9,8 +9,10 @@ import { show } from '../app/desk';
 import { useNow } from '../live/clock';
 import { useLive } from '../live/store';
 import { ago, elapsed, plural, tokens, usd } from '../parts/format';
+import { object } from '../parts/question';
 import { StageRail } from '../parts/Seat';
 import { PracticeTag, Tag } from '../parts/Tag';
+import { visible } from '../parts/visible';
 import type { Meaning } from '../theme/tokens';
 import { stoppedByCap } from './columns';
 import css from './TaskCard.module.css';
@@ -53,10 +55,9 @@ export const TaskCard = memo(function TaskCard({ card }: { card: Card }) {
 function NowLine({ card }: { card: Card }) {
   const now = useLive((live) => live.now[card.id]);
   if (card.state === 'needs_you' && card.question) {
-    const { role, detail, text } = card.question;
     return (
-      <p className={css.now} data-role={role}>
-        {detail.split('\n')[0] || text}
+      <p className={css.now} data-role={card.question.role} title={card.question.text}>
+        {visible(object(card.question))}
       </p>
     );
   }

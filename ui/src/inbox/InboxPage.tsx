@@ -7,8 +7,10 @@ import { StandingTag } from '../board/TaskCard';
 import { useNow } from '../live/clock';
 import { useLive } from '../live/store';
 import { ago } from '../parts/format';
+import { object } from '../parts/question';
 import { Monogram } from '../parts/Seat';
 import { PracticeTag, StateTag } from '../parts/Tag';
+import { visible } from '../parts/visible';
 import css from './InboxPage.module.css';
 import { waitsForYou } from './waiting';
 
@@ -37,7 +39,7 @@ export function InboxPage() {
 }
 
 function why(card: TaskCard): string {
-  if (card.question) return card.question.detail.split('\n')[0] || card.question.text;
+  if (card.question) return visible(object(card.question));
   if (stoppedByCap(card)) return 'The cost cap is reached';
   return card.note;
 }

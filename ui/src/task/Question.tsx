@@ -9,6 +9,7 @@ import type { Answer, Approval, TaskCard } from '../api/types';
 import { sayProblem, take } from '../app/commands';
 import { useNow } from '../live/clock';
 import { ago } from '../parts/format';
+import { heading } from '../parts/question';
 import { SeatName } from '../parts/Seat';
 import { PracticeTag } from '../parts/Tag';
 import { visible } from '../parts/visible';
@@ -55,10 +56,10 @@ export function Question({ question, card, folder }: Props) {
         <PracticeTag team={card.team} />
         <span className={css.since}>asked {ago(question.asked_at, now)}</span>
       </div>
-      <p className={css.text}>{visible(question.text)}</p>
+      <p className={css.text}>{visible(heading(question))}</p>
       {question.detail ? (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a long command is scrolled with the keyboard
-        <pre className={css.detail} tabIndex={0}>
+        <pre className={css.detail} data-kind={question.kind} tabIndex={0}>
           {visible(question.detail)}
         </pre>
       ) : null}

@@ -75,13 +75,20 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
   return (
     <div className={css.page}>
       <Head card={card} />
-      {questions.length > 0 || (task && (task.failure || task.conflicts.length > 0)) ? (
+      {questions.length > 0 ||
+      (task && (task.failure || task.verdict_failed || task.conflicts.length > 0)) ? (
         <div className={css.needs}>
           {questions.map((question) => (
             <Question key={question.id} question={question} card={card} folder={task?.workspace} />
           ))}
           {task?.failure ? (
             <Notice meaning={card.state === 'failed' ? 'danger' : 'warning'}>{task.failure}</Notice>
+          ) : null}
+          {task?.verdict_failed ? (
+            <Notice meaning="warning" title="Beta still says fail">
+              The rounds are used up. The findings are in the summary. Accept it as it is, or
+              request changes.
+            </Notice>
           ) : null}
           {task && task.conflicts.length > 0 ? (
             <Notice meaning="warning" title="Your folder changed meanwhile">
