@@ -83,16 +83,6 @@ impl Program {
         self
     }
 
-    /// The same command line as the argument of another program, such as `xvfb-run`.
-    pub(crate) fn under(self, outer: Self) -> Self {
-        let inner = std::iter::once(self.name).chain(self.arguments);
-        let mut wrapped = outer.args(inner);
-        wrapped.variables.extend(self.variables);
-        wrapped.folder = self.folder;
-        wrapped.may_ask = self.may_ask;
-        wrapped
-    }
-
     /// Runs it with its output on the terminal.
     pub(crate) fn show(self) -> Done {
         println!("   $ {self}");

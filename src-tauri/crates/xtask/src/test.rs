@@ -3,8 +3,7 @@
 use crate::program::{Done, Program};
 use crate::steps::{self, Lane, Step, Verdict};
 use crate::{client, node, place, system, tools};
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs::File;
 
 /// What is built, tested and linted: all crates, with the tests that need a keychain of their
 /// own. Always the same words, so that cargo builds everything once.
@@ -221,14 +220,14 @@ fn build(log: &File) -> Done<Verdict> {
     )
 }
 
+/// Tests that need a display, a session bus or a keychain start one for themselves.
 fn tests(log: &File) -> Done<Verdict> {
-    let session = Session::new()?;
     let runner = if has_nextest() {
         Program::cargo().args(["nextest", "run", "--profile=ci"])
     } else {
         Program::cargo().args(["test", "--no-fail-fast"])
     };
-    good(session.run(with_programs(runner.args(EVERYTHING)), log))
+    good(with_programs(runner.args(EVERYTHING)).log(log))
 }
 
 fn has_nextest() -> bool {
@@ -254,63 +253,4 @@ fn with_programs(mut runner: Program) -> Program {
         Some(claude) => runner.env("NEXUS_TEST_CLAUDE", claude),
         None => runner,
     }
-}
-
-/// A desktop session that belongs to the tests: its own bus, an unlocked and empty keychain,
-/// a display in memory, and folders that are gone afterwards.
-struct Session {
-    home: PathBuf,
-}
-
-impl Session {
-    fn new() -> Done<Self> {
-        // Not in the target folder: paths of sockets in here have to stay short.
-        let home = std::env::temp_dir().join(format!("nexus-tests-{}", std::process::id()));
-        fs::create_dir_all(&home)?;
-        private(&home)?;
-        Ok(Self { home })
-    }
-
-    fn run(&self, program: Program, log: &File) -> Done {
-        if cfg!(not(target_os = "linux")) {
-            return program.log(log);
-        }
-        // The keychain is unlocked before anything else touches the bus: the first call would
-        // start a locked one, and a later unlocking would not help.
-        let unlock = "printf nexus | gnome-keyring-daemon --unlock --components=secrets \
-                      --daemonize >/dev/null && exec \"$@\"";
-        let unlocked = Program::new("bash").args(["-euo", "pipefail", "-c", unlock, "session"]);
-        let display = Program::new("xvfb-run").args(["-a", "-s", "-screen 0 1400x900x24"]);
-        program
-            .under(unlocked)
-            .under(display)
-            .under(Program::new("dbus-run-session").args(["--"]))
-            .env("XDG_DATA_HOME", self.home.join("data"))
-            .env("XDG_CONFIG_HOME", self.home.join("config"))
-            .env("XDG_CACHE_HOME", self.home.join("cache"))
-            .env("XDG_RUNTIME_DIR", &self.home)
-            .env("LIBGL_ALWAYS_SOFTWARE", "1")
-            .log(log)
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        // What is left here is small and in the system's temporary folder: no reason to fail.
-        let _ = fs::remove_dir_all(&self.home);
-    }
-}
-
-#[cfg(unix)]
-fn private(folder: &Path) -> Done {
-    use std::os::unix::fs::PermissionsExt as _;
-    Ok(fs::set_permissions(
-        folder,
-        fs::Permissions::from_mode(0o700),
-    )?)
-}
-
-#[cfg(not(unix))]
-fn private(_folder: &Path) -> Done {
-    Ok(())
 }
