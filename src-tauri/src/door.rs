@@ -6,7 +6,7 @@
 use nexus_agent::{Pace, Practice};
 use nexus_api::view::{Problem, TaskCard};
 use nexus_api::{ApiError, CallError, Client, Connection, ErrorCode};
-use nexus_engine::Machine;
+use nexus_engine::{Machine, TakeUp};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
@@ -139,7 +139,7 @@ async fn connect_to_engine() -> Result<Connection, ApiError> {
     })?;
     let machine = Machine::of(std::env::vars_os(), guard)?;
     let practice = Practice::new(Pace::Watch);
-    nexus_api::connect(machine, Arc::new(practice)).await
+    nexus_api::connect(machine, Arc::new(practice), TakeUp::Everything).await
 }
 
 fn stopping(why: &str) -> Box<Problem> {

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, body::Bytes};
 use hyper_util::rt::TokioIo;
 use nexus_agent::Backend;
-use nexus_engine::{Engine, EngineError, ErrorKind, Machine, Ownership};
+use nexus_engine::{Engine, EngineError, ErrorKind, Machine, Ownership, TakeUp};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fs, io, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
 use tokio::net::{UnixListener, UnixStream};
@@ -52,12 +52,16 @@ pub enum Connection {
 const OWNER_STARTS: Duration = Duration::from_secs(20);
 
 /// Owns the data folder's engine, or becomes a client of who does.
-pub async fn connect(machine: Machine, practice: Arc<dyn Backend>) -> Result<Connection, ApiError> {
+pub async fn connect(
+    machine: Machine,
+    practice: Arc<dyn Backend>,
+    take_up: TakeUp,
+) -> Result<Connection, ApiError> {
     let deadline = tokio::time::Instant::now() + OWNER_STARTS;
     loop {
         match machine.data.own()? {
             Ownership::Ours(lock) => {
-                let options = machine.engine_options(practice);
+                let options = machine.engine_options(practice, take_up);
                 let engine = Engine::start(options, lock).await?;
                 return Ok(Connection::Owner(Box::new(own(engine, machine)?)));
             }
@@ -93,7 +97,7 @@ pub async fn look(machine: Machine, practice: Arc<dyn Backend>) -> Result<Client
     if UnixStream::connect(&socket).await.is_ok() {
         return Ok(Client::Socket(socket));
     }
-    let engine = Engine::look_into(machine.engine_options(practice))?;
+    let engine = Engine::look_into(machine.engine_options(practice, TakeUp::WhatIsOrdered))?;
     Ok(Client::InProcess(crate::router(App { engine, machine })))
 }
 

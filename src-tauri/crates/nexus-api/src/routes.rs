@@ -90,9 +90,21 @@ fn cap(dollars: Option<f64>) -> Result<Option<Usd>, ApiError> {
         .transpose()
 }
 
-fn newest_first(mut tasks: Vec<Arc<Task>>) -> Vec<TaskCard> {
+fn newest_first(app: &App, mut tasks: Vec<Arc<Task>>) -> Vec<TaskCard> {
     tasks.sort_by_key(|task| std::cmp::Reverse(task.spec.number));
-    tasks.iter().map(|task| present::card(task)).collect()
+    tasks
+        .iter()
+        .map(|task| honest(app, task, present::card(task)))
+        .collect()
+}
+
+/// A card that does not say somebody is at work when nobody is.
+fn honest(app: &App, task: &Task, card: TaskCard) -> TaskCard {
+    if app.engine.works_on(task.id) {
+        card
+    } else {
+        present::left_alone(card)
+    }
 }
 
 /// Everything the board needs to draw itself.
@@ -105,14 +117,15 @@ async fn board(State(app): State<App>) -> Json<Board> {
         data_dir: app.engine.data().root().to_string_lossy().into_owned(),
         projects: present::projects(&app.engine.floor()),
         agents: present::agents(&tasks),
-        tasks: newest_first(tasks),
+        tasks: newest_first(&app, tasks),
     })
 }
 
 /// All tasks, newest first.
 #[utoipa::path(get, path = "/tasks", responses((status = 200, body = Vec<TaskCard>)))]
 async fn list_tasks(State(app): State<App>) -> Json<Vec<TaskCard>> {
-    Json(newest_first(app.engine.tasks().1))
+    let tasks = app.engine.tasks().1;
+    Json(newest_first(&app, tasks))
 }
 
 /// Makes a task, and starts it if asked to.
@@ -154,10 +167,10 @@ async fn create_task(
 #[utoipa::path(get, path = "/tasks/{id}", params(("id" = String, Path)),
     responses((status = 200, body = TaskView), (status = "4XX", body = Problem)))]
 async fn get_task(State(app): State<App>, Path(id): Path<String>) -> Answered<TaskView> {
-    Ok(Json(present::task(
-        find(&app, &id)?.as_ref(),
-        app.engine.data(),
-    )))
+    let task = find(&app, &id)?;
+    let mut view = present::task(&task, app.engine.data());
+    view.card = honest(&app, &task, view.card);
+    Ok(Json(view))
 }
 
 /// How many lines of a task's past are sent at once: the latest ones.

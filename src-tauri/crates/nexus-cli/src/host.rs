@@ -3,7 +3,7 @@
 use crate::{exit, output::Output, terminal};
 use nexus_agent::{Backend, Pace, Practice};
 use nexus_api::{ApiError, CallError, Client, Connection};
-use nexus_engine::Machine;
+use nexus_engine::{Machine, TakeUp};
 use std::sync::Arc;
 
 /// Why a command ends without having done its work.
@@ -79,7 +79,7 @@ fn practice(pace: Pace) -> Arc<dyn Backend> {
 
 /// Owns the engine, or becomes a client of its owner.
 pub(crate) async fn connect(pace: Pace) -> Result<Connection, Failure> {
-    Ok(nexus_api::connect(machine()?, practice(pace)).await?)
+    Ok(nexus_api::connect(machine()?, practice(pace), TakeUp::WhatIsOrdered).await?)
 }
 
 /// A way to look without waking anything.

@@ -4,7 +4,7 @@
 //! between them, carries the number of the last fact before it, and is best effort.
 
 use nexus_core::{Event, Floor, Task, Timestamp, TurnId, TurnUpdate};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast;
 
 /// Something a listener hears.
@@ -51,22 +51,34 @@ impl Change {
 /// How far a listener may fall behind before it is dropped.
 const BACKLOG: usize = 8192;
 
-/// The sending end, shared by the dispatcher and the hands.
+/// The sending end, shared by the dispatcher and the hands until the dispatcher ends.
 #[derive(Clone, Debug)]
-pub(crate) struct Hub(broadcast::Sender<Change>);
+pub(crate) struct Hub(Arc<Mutex<Option<broadcast::Sender<Change>>>>);
 
 impl Hub {
     pub(crate) fn new() -> Self {
-        Self(broadcast::channel(BACKLOG).0)
+        Self(Arc::new(Mutex::new(Some(broadcast::channel(BACKLOG).0))))
     }
 
     pub(crate) fn publish(&self, change: Change) {
-        // Nobody listening is fine.
-        let _ = self.0.send(change);
+        if let Some(sender) = &*self.sender() {
+            // Nobody listening is fine.
+            let _ = sender.send(change);
+        }
     }
 
-    pub(crate) fn listen(&self) -> broadcast::Receiver<Change> {
-        self.0.subscribe()
+    /// `None` when nothing will ever come.
+    pub(crate) fn listen(&self) -> Option<broadcast::Receiver<Change>> {
+        self.sender().as_ref().map(broadcast::Sender::subscribe)
+    }
+
+    /// Ends every stream after what it has not heard yet.
+    pub(crate) fn close(&self) {
+        self.sender().take();
+    }
+
+    fn sender(&self) -> MutexGuard<'_, Option<broadcast::Sender<Change>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,7 +10,10 @@ use crate::{
     hands::Hands,
     state::{Shared, World},
 };
-use nexus_core::{Command, Event, Floor, FloorEvent, Report, Task, TaskId, TaskSpec, Timestamp};
+use nexus_core::{
+    Command, Event, Floor, FloorEvent, Phase, Report, Task, TaskId, TaskSpec, Timestamp, TurnId,
+    TurnOutcome, TurnReport, Usage,
+};
 use nexus_store::{NewEvent, Store, StoreError, TaskSummary};
 use std::{
     collections::BTreeMap,
@@ -157,7 +160,7 @@ impl Dispatcher {
             self.let_time_pass(&mut draft);
             self.admit(&mut draft);
             if let Err(error) = self.record(draft).await {
-                tracing::error!(%error, "the event log cannot be written; stopping");
+                self.fail(&error);
                 break;
             }
             if let Some(reply) = stop {
@@ -172,33 +175,51 @@ impl Dispatcher {
     /// Takes nothing more and ends everything that is under way. Hands that wait to report are
     /// let go: what they wanted to say is made good by the next start.
     async fn close(&mut self) {
+        self.hub.close();
         self.inbox.close();
         while self.inbox.try_recv().is_ok() {}
         self.hands.close().await;
     }
 
-    /// After a start: turns that the log leaves open were cut off, and everything owed begins.
+    /// After a start: whatever the log says is under way begins again, for the tasks that
+    /// this engine works on.
     async fn catch_up(&mut self) {
         let mut draft = Draft::default();
         let world = self.shared.world();
-        for task in world.tasks.values() {
-            for turn in task.turns.keys() {
-                let report = Report::TurnEnded(nexus_core::TurnReport {
-                    turn: *turn,
-                    outcome: nexus_core::TurnOutcome::OutputLost,
-                    usage: nexus_core::Usage::default(),
-                    duration_ms: 0,
-                });
-                self.observe(task.id, &report, &mut draft);
-            }
+        for id in world.tasks.keys().filter(|id| world.awake.has(**id)) {
+            self.cut_off(*id, &mut draft);
         }
         self.admit(&mut draft);
         if let Err(error) = self.record(draft).await {
-            tracing::error!(%error, "the event log cannot be written");
+            self.fail(&error);
+            return;
         }
-        for task in self.shared.world().tasks.values() {
+        let world = self.shared.world();
+        for task in world.tasks.values().filter(|task| world.awake.has(task.id)) {
             self.hands.reconcile(task);
         }
+    }
+
+    /// Turns that the log leaves open ended with the process that ran them; how is not known.
+    fn cut_off(&self, id: TaskId, draft: &mut Draft) {
+        let turns = self
+            .drafted(id, draft)
+            .map(|task| task.turns.keys().copied().collect());
+        let turns: Vec<TurnId> = turns.unwrap_or_default();
+        for turn in turns {
+            let report = Report::TurnEnded(TurnReport {
+                turn,
+                outcome: TurnOutcome::OutputLost,
+                usage: Usage::default(),
+                duration_ms: 0,
+            });
+            self.observe(id, &report, draft);
+        }
+    }
+
+    fn fail(&self, error: &StoreError) {
+        tracing::error!(%error, "the event log cannot be written; stopping");
+        self.shared.fail(&format!("failed to {error}"));
     }
 
     /// What else waits in the queue, as far as it fits into one batch.
@@ -209,12 +230,9 @@ impl Dispatcher {
     }
 
     fn next_wake(&self) -> Option<Timestamp> {
-        self.shared
-            .world()
-            .tasks
-            .values()
-            .filter_map(|task| task.next_wake())
-            .min()
+        let world = self.shared.world();
+        let awake = world.tasks.values().filter(|task| world.awake.has(task.id));
+        awake.filter_map(|task| task.next_wake()).min()
     }
 
     fn decide(&self, input: Input, draft: &mut Draft) {
@@ -229,24 +247,10 @@ impl Dispatcher {
                 draft.answers.push(Answer::Task { id, reply });
             }
             Input::Order {
-                task: id,
+                task,
                 command,
                 reply,
-            } => {
-                let Some(task) = self.drafted(id, draft) else {
-                    let _ = reply.send(Err(EngineError::no_task(id)));
-                    return;
-                };
-                match task.decide(&command, now()) {
-                    Ok(events) => {
-                        draft.add(task, events);
-                        draft.answers.push(Answer::Task { id, reply });
-                    }
-                    Err(rejection) => {
-                        let _ = reply.send(Err(rejection.into()));
-                    }
-                }
-            }
+            } => self.order(task, &command, reply, draft),
             Input::Floor { events, reply } => {
                 let mut floor = self.floor(draft);
                 for event in events {
@@ -270,11 +274,35 @@ impl Dispatcher {
         }
     }
 
+    fn order(&self, id: TaskId, command: &Command, reply: Reply<Arc<Task>>, draft: &mut Draft) {
+        let woken = self.shared.wake(id);
+        if woken {
+            self.cut_off(id, draft);
+        }
+        let Some(task) = self.drafted(id, draft) else {
+            let _ = reply.send(Err(EngineError::no_task(id)));
+            return;
+        };
+        // To be woken is to go on.
+        let goes_on = woken && *command == Command::Resume && task.phase == Phase::Active;
+        match task.decide(command, now()) {
+            Ok(events) => draft.add(task, events),
+            Err(_) if goes_on => draft.add(task, Vec::new()),
+            Err(rejection) => {
+                draft.add(task, Vec::new());
+                let _ = reply.send(Err(rejection.into()));
+                return;
+            }
+        }
+        draft.answers.push(Answer::Task { id, reply });
+    }
+
     fn create(&self, id: TaskId, mut spec: TaskSpec, start: bool, draft: &mut Draft) {
         let world = self.shared.world();
         let known = world.tasks.values().map(|task| task.spec.number);
         let drafted = draft.tasks.values().map(|task| task.spec.number);
         spec.number = known.chain(drafted).max().unwrap_or(0) + 1;
+        self.shared.wake(id);
         let at = now();
         let task = Task::new(id, spec.clone(), at);
         let queued = if start {
@@ -314,7 +342,8 @@ impl Dispatcher {
     /// Ends waits that are over.
     fn let_time_pass(&self, draft: &mut Draft) {
         let at = now();
-        for task in self.shared.world().tasks.values() {
+        let world = self.shared.world();
+        for task in world.tasks.values().filter(|task| world.awake.has(task.id)) {
             if task.next_wake().is_some_and(|wake| wake <= at)
                 && let Some(task) = self.drafted(task.id, draft)
             {
@@ -331,7 +360,7 @@ impl Dispatcher {
         let known = world
             .tasks
             .values()
-            .filter(|task| !draft.tasks.contains_key(&task.id));
+            .filter(|task| world.awake.has(task.id) && !draft.tasks.contains_key(&task.id));
         let tasks: Vec<&Task> = known
             .map(AsRef::as_ref)
             .chain(draft.tasks.values())

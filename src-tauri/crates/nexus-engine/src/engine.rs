@@ -6,7 +6,8 @@ use crate::{
     data_dir::{OwnerLock, private_dir},
     dispatcher::{Dispatcher, FLOOR_STREAM, Inbox, Input, inbox, now},
     hands::{Hands, Locks, Tools},
-    state::{Shared, World},
+    options::TakeUp,
+    state::{Awake, Shared, World},
 };
 use nexus_agent::{AGENT_TAG, Sample};
 use nexus_core::{
@@ -141,11 +142,14 @@ impl Engine {
     pub async fn start(options: EngineOptions, lock: OwnerLock) -> Result<Self, EngineError> {
         let options = Arc::new(options);
         let root = options.data.root().to_owned();
-        let parallel_tasks = options.parallel_tasks;
+        let (parallel_tasks, take_up) = (options.parallel_tasks, options.take_up);
         let opened = tokio::task::spawn_blocking(move || {
             let mut store = Store::open(&root, StoreKey::Plain)?;
             clear_leftovers(&mut store)?;
-            let world = replay(parallel_tasks, |each| store.for_each(0, each))?;
+            let mut world = replay(parallel_tasks, |each| store.for_each(0, each))?;
+            if take_up == TakeUp::Everything {
+                world.awake = Awake::All;
+            }
             Ok::<_, EngineError>((store, world))
         });
         let (store, world) = opened.await.map_err(|_| EngineError::stopping())??;
@@ -221,6 +225,12 @@ impl Engine {
     /// The number of the last recorded fact.
     pub fn seq(&self) -> u64 {
         self.shared.world().seq
+    }
+
+    /// Does this engine work on the task, as far as there is something to do? Not when the
+    /// task was left by another process and nobody has given it an order since.
+    pub fn works_on(&self, task: TaskId) -> bool {
+        self.shared.world().awake.has(task)
     }
 
     /// The folders and the limits.
@@ -429,6 +439,10 @@ impl Engine {
         // Listening begins before reading, so that nothing falls between the two.
         let coming = self.hub.listen();
         let world = self.shared.world();
+        if let Some(why) = &world.broken {
+            return Err(EngineError::new(ErrorKind::DataFolder, why.as_ref()));
+        }
+        let coming = coming.ok_or_else(EngineError::stopping)?;
         let stored = if since < world.seq {
             let log = self.log.clone();
             blocking(move || read_after(&log, since)).await?
@@ -636,6 +650,7 @@ fn replay(
         seq,
         floor: Arc::new(floor),
         tasks,
+        ..World::default()
     })
 }
 

@@ -22,4 +22,4 @@ pub use engine::{Engine, FolderFacts, NewTask, Timeline, TimelineEntry};
 pub use environment::for_checks;
 pub use error::{EngineError, ErrorKind};
 pub use machine::Machine;
-pub use options::{Backends, EngineOptions};
+pub use options::{Backends, EngineOptions, TakeUp};

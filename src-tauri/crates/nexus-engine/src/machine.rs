@@ -1,7 +1,7 @@
 //! This machine as NEXUS finds it: who the person is, where their tools are, which keys there
 //! are. Built once by a host from its environment; nothing below reads the environment.
 
-use crate::{Backends, DataDir, EngineError, EngineOptions, ErrorKind, for_checks};
+use crate::{Backends, DataDir, EngineError, EngineOptions, ErrorKind, TakeUp, for_checks};
 use async_trait::async_trait;
 use nexus_agent::{
     Backend, BaseUrl, ClaudeCode, ClaudeConfig, Credential, Environment, InstallError,
@@ -72,7 +72,7 @@ impl Machine {
     }
 
     /// The options of an engine on this machine.
-    pub fn engine_options(&self, practice: Arc<dyn Backend>) -> EngineOptions {
+    pub fn engine_options(&self, practice: Arc<dyn Backend>, take_up: TakeUp) -> EngineOptions {
         EngineOptions {
             data: self.data.clone(),
             backends: Backends {
@@ -87,6 +87,7 @@ impl Machine {
             silence_limit: EngineOptions::SILENCE_LIMIT,
             check_limit: EngineOptions::CHECK_LIMIT,
             limits: Limits::default(),
+            take_up,
         }
     }
 

@@ -26,6 +26,17 @@ pub struct EngineOptions {
     pub check_limit: Duration,
     /// How much of a folder is copied.
     pub limits: Limits,
+    /// What becomes of tasks that an earlier process left in the middle.
+    pub take_up: TakeUp,
+}
+
+/// What an engine does about tasks that an earlier process left in the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakeUp {
+    /// Carries all of them on. For hosts that stay.
+    Everything,
+    /// Leaves each until it is given an order. For a command that is about one task.
+    WhatIsOrdered,
 }
 
 impl EngineOptions {

@@ -2,7 +2,7 @@
 
 use nexus_core::{Floor, Task, TaskId};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -13,6 +13,33 @@ pub(crate) struct World {
     pub(crate) seq: u64,
     pub(crate) floor: Arc<Floor>,
     pub(crate) tasks: BTreeMap<TaskId, Arc<Task>>,
+    pub(crate) awake: Awake,
+    /// Why nothing can be recorded any more.
+    pub(crate) broken: Option<Arc<str>>,
+}
+
+/// Which tasks this engine works on.
+#[derive(Clone, Debug)]
+pub(crate) enum Awake {
+    /// Whatever the log says is under way.
+    All,
+    /// Only those that were given an order since the start.
+    Only(BTreeSet<TaskId>),
+}
+
+impl Default for Awake {
+    fn default() -> Self {
+        Self::Only(BTreeSet::new())
+    }
+}
+
+impl Awake {
+    pub(crate) fn has(&self, task: TaskId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(tasks) => tasks.contains(&task),
+        }
+    }
 }
 
 /// The world behind a lock that is held only to copy pointers.
@@ -40,6 +67,23 @@ impl Shared {
             .tasks
             .get(&id)
             .cloned()
+    }
+
+    /// Has the engine work on a task; `true` if it did not before.
+    pub(crate) fn wake(&self, task: TaskId) -> bool {
+        let mut world = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match &mut world.awake {
+            Awake::All => false,
+            Awake::Only(tasks) => tasks.insert(task),
+        }
+    }
+
+    /// Nothing can be recorded any more.
+    pub(crate) fn fail(&self, why: &str) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .broken = Some(why.into());
     }
 
     /// Lets everybody see what was recorded.

@@ -205,7 +205,7 @@ impl Scene {
         fs::write(project.join("sum.txt"), "wrong\n").unwrap();
         let script = Arc::new(Scripted::default());
         *script.acts.lock().unwrap() = acts.iter().map(|(r, a)| (*r, a.to_vec())).collect();
-        let engine = start(dir.path(), &script).await;
+        let engine = start(dir.path(), &script, TakeUp::Everything).await;
         Self {
             dir,
             script,
@@ -269,7 +269,7 @@ async fn until(
     }
 }
 
-async fn start(dir: &Path, script: &Arc<Scripted>) -> Engine {
+async fn start(dir: &Path, script: &Arc<Scripted>, take_up: TakeUp) -> Engine {
     let data = DataDir::new(dir.join("data"));
     let Ownership::Ours(lock) = data.own().unwrap() else {
         panic!("somebody owns it")
@@ -290,6 +290,7 @@ async fn start(dir: &Path, script: &Arc<Scripted>) -> Engine {
         silence_limit: Duration::from_secs(600),
         check_limit: Duration::from_secs(60),
         limits: nexus_workspace::Limits::default(),
+        take_up,
     };
     Engine::start(options, lock).await.unwrap()
 }
@@ -472,7 +473,7 @@ async fn an_engine_that_ends_in_the_middle_is_carried_on_by_the_next() {
     } = scene;
     drop(engine);
 
-    let engine = start(dir.path(), &script).await;
+    let engine = start(dir.path(), &script, TakeUp::Everything).await;
     let task = until(&engine, task.id, "in review", in_review).await;
     assert_eq!(task.changes.len(), 1);
     let aria = script
@@ -578,4 +579,41 @@ async fn an_untrusted_folder_gets_no_task() {
     let error = scene.engine.create(new).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Untrusted);
     assert_eq!(scene.engine.seq(), 0, "nothing was recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_about_one_task_does_not_wake_another() {
+    let scene = Scene::new(&[(Role::Aria, &[Act::Hang, Act::Say("read it")])]).await;
+    let task = scene.create(|_| {}).await;
+    scene
+        .until(&task, "at work", |t| {
+            t.turns.values().any(|turn| turn.streaming)
+        })
+        .await;
+    scene.engine.stop().await;
+    let Scene {
+        dir,
+        script,
+        engine,
+    } = scene;
+    let recorded = engine.seq();
+    drop(engine);
+
+    let engine = start(dir.path(), &script, TakeUp::WhatIsOrdered).await;
+    assert!(!engine.works_on(task.id));
+    engine.trust(&dir.path().join("project")).await.unwrap();
+    assert_eq!(
+        engine.seq(),
+        recorded,
+        "nothing happens to a task that nobody speaks of"
+    );
+    assert_eq!(script.heard.lock().unwrap().len(), 1);
+
+    engine.order(task.id, Command::Pause).await.unwrap();
+    let task = until(&engine, task.id, "paused", |t| {
+        t.state() == TaskState::Paused
+    })
+    .await;
+    engine.order(task.id, Command::Resume).await.unwrap();
+    until(&engine, task.id, "in review", in_review).await;
 }

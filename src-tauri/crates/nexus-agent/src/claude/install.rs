@@ -56,7 +56,8 @@ impl FromStr for Version {
     /// Reads the first word, as in `2.1.330 (Claude Code)`; what follows the third number,
     /// such as `-beta.1`, is not looked at.
     fn from_str(text: &str) -> Result<Self, NoVersion> {
-        let wrong = || NoVersion(super::translate::cut(text.trim(), 80));
+        let line = text.trim().lines().next().unwrap_or_default();
+        let wrong = || NoVersion(super::translate::cut(line, 80));
         let word = text.split_whitespace().next().ok_or_else(wrong)?;
         let mut numbers = word.splitn(3, '.').map(|part| {
             let digits = part

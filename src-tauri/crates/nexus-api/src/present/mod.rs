@@ -159,6 +159,23 @@ pub fn card(task: &Task) -> TaskCard {
     }
 }
 
+/// The card of a task that its engine left in the middle and nobody has taken up since.
+pub fn left_alone(mut card: TaskCard) -> TaskCard {
+    let in_motion = matches!(
+        card.state,
+        TaskStateView::Planning | TaskStateView::Working | TaskStateView::NeedsYou
+    );
+    if in_motion {
+        card.note = format!(
+            "interrupted, nobody is at work: go on with `nexus task resume {}`",
+            card.name
+        );
+        card.active_role = None;
+        card.question = None;
+    }
+    card
+}
+
 /// The orders the task would follow now, asked of the task itself.
 fn actions(task: &Task) -> Vec<ActionView> {
     let now = task.updated_at;

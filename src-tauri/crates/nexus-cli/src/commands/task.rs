@@ -129,12 +129,17 @@ impl TaskCommand {
     }
 }
 
-/// The path of a task's operation. A name with a `/` in it is no name.
+/// The path of a task's operation. What cannot be part of a name becomes a `_`, which is in
+/// none, so that the name is not found.
 fn path(task: &str, operation: &str) -> String {
-    let name: String = task
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+    let mut name: String = task
         .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .map(|letter| if fits(letter) { letter } else { '_' })
         .collect();
+    if name.is_empty() {
+        name.push('_');
+    }
     if operation.is_empty() {
         format!("/tasks/{name}")
     } else {

@@ -119,14 +119,24 @@ impl Task {
         (work_done && !self.has_evidence()).then_some(Effect::RunChecks { time })
     }
 
-    /// The sessions of seats that still have something to do.
+    /// The sessions of seats that still have something to do. Until somebody is at work only
+    /// the first of them: starting all processes at once would make that one late.
     fn owed_sessions(&self) -> Vec<Effect> {
-        let busy = |role: &Role| {
-            self.steps
-                .iter()
-                .any(|step| step.planned.role == *role && step.state != StepState::Done)
-        };
-        let sessions = self.sessions.iter().filter(|(role, _)| busy(role));
+        let at_work = self.sessions.values().any(|session| session.begun);
+        let mut roles: Vec<Role> = Vec::new();
+        for step in self
+            .steps
+            .iter()
+            .filter(|step| step.state != StepState::Done)
+        {
+            if !roles.contains(&step.planned.role) {
+                roles.push(step.planned.role);
+            }
+        }
+        roles.truncate(if at_work { roles.len() } else { 1 });
+        let sessions = roles
+            .iter()
+            .filter_map(|role| self.sessions.get_key_value(role));
         sessions
             .map(|(role, session)| Effect::WarmSession {
                 role: *role,

@@ -11,7 +11,10 @@ mod scratchpads;
 mod seat;
 
 use crate::{EngineOptions, changes::Hub, dispatcher::Inbox, state::Shared};
-use nexus_core::{Answer, ApprovalId, Effect, Event, Role, Task, TaskId, TurnId};
+use nexus_core::{
+    Answer, ApprovalId, Effect, Event, Report, Role, Task, TaskId, TurnId, TurnOutcome, TurnReport,
+    Usage,
+};
 use nexus_store::{Store, Transcripts};
 use seat::{Seat, SeatOrder};
 use std::{
@@ -109,7 +112,7 @@ impl Hands {
                 }
             }
         }
-        hands.stop_unwanted_turns(task);
+        hands.stop_unwanted_turns(task, &self.tools, &mut self.running);
         hands.close_unwanted_seats(task);
         if task.messages.len() != hands.projected {
             hands.projected = task.messages.len();
@@ -221,12 +224,16 @@ impl TaskHands {
     }
 
     /// Stops turns that run although the task does not want them any more.
-    fn stop_unwanted_turns(&mut self, task: &Task) {
+    fn stop_unwanted_turns(&mut self, task: &Task, tools: &Tools, running: &mut JoinSet<()>) {
         let wanted = task.owed();
         let is_wanted = |turn: TurnId| wanted.contains(&Effect::RunTurn { turn });
-        for turn in task.turns.keys().copied().filter(|turn| !is_wanted(*turn)) {
-            if let Some(seat) = self.handed.get(&turn).and_then(|role| self.seats.get(role)) {
-                seat.order(SeatOrder::Stop { turn });
+        for turn in task.turns.values().filter(|turn| !is_wanted(turn.id)) {
+            let was_handed = self.handed.insert(turn.id, turn.role).is_some();
+            match self.seats.get(&turn.role) {
+                Some(seat) if was_handed => seat.order(SeatOrder::Stop { turn: turn.id }),
+                // Called off before anybody had begun it.
+                _ if !was_handed => end_unbegun(task.id, turn.id, tools, running),
+                _ => {}
             }
         }
         self.handed.retain(|turn, _| task.turns.contains_key(turn));
@@ -251,6 +258,20 @@ impl TaskHands {
             });
         }
     }
+}
+
+/// Reports the end of a turn that no seat was ever given.
+fn end_unbegun(task: TaskId, turn: TurnId, tools: &Tools, running: &mut JoinSet<()>) {
+    let inbox = tools.inbox.clone();
+    running.spawn(async move {
+        let report = TurnReport {
+            turn,
+            outcome: TurnOutcome::Interrupted,
+            usage: Usage::default(),
+            duration_ms: 0,
+        };
+        inbox.tell(task, Report::TurnEnded(report)).await;
+    });
 }
 
 impl Drop for Job {
