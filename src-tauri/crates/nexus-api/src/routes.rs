@@ -168,9 +168,13 @@ async fn create_task(
     responses((status = 200, body = TaskView), (status = "4XX", body = Problem)))]
 async fn get_task(State(app): State<App>, Path(id): Path<String>) -> Answered<TaskView> {
     let task = find(&app, &id)?;
-    let mut view = present::task(&task, app.engine.data());
-    view.card = honest(&app, &task, view.card);
-    Ok(Json(view))
+    let view = present::task(&task, app.engine.data());
+    let works = app.engine.works_on(task.id);
+    Ok(Json(if works {
+        view
+    } else {
+        present::page_left_alone(view)
+    }))
 }
 
 /// How many lines of a task's past are sent at once: the latest ones.

@@ -1,32 +1,26 @@
 //! What a host holds: orders in, the world and its changes out.
 
 use crate::{
-    Change, ChangeStream, DataDir, EngineError, EngineOptions, ErrorKind,
+    ChangeStream, DataDir, EngineError, EngineOptions, ErrorKind, FolderFacts, TakeUp, Timeline,
     changes::Hub,
-    data_dir::{OwnerLock, private_dir},
-    dispatcher::{Dispatcher, FLOOR_STREAM, Inbox, Input, inbox, now},
+    data_dir::OwnerLock,
+    dispatcher::{Dispatcher, Inbox, Input, inbox},
+    folder::{look, write_sample},
     hands::{Hands, Locks, Tools},
-    options::TakeUp,
+    past::{Log, change_of, clear_leftovers, entries, read_after, replay},
     state::{Awake, Shared, World},
 };
-use nexus_agent::{AGENT_TAG, Sample};
+use nexus_agent::Sample;
 use nexus_core::{
-    Answer, ApprovalId, Command, CommandLine, Event, Floor, FloorEvent, Permissions, PlannerKind,
-    Priority, Project, ProjectId, ProjectPath, Task, TaskId, TaskSpec, Team, Timestamp, TurnId,
-    TurnOutcome, TurnUpdate, Usd,
+    Answer, ApprovalId, Command, Floor, FloorEvent, Permissions, PlannerKind, Priority, Project,
+    ProjectId, ProjectPath, Task, TaskId, TaskSpec, Team, TurnOutcome, Usd,
 };
-use nexus_process::{Leftover, ProcessIdentity, find_tagged, kill_leftover};
-use nexus_store::{Reader, Store, StoreError, StoreKey, StoredEvent, Transcripts};
-use nexus_workspace::{
-    Folder, Patch, ProjectConfig, Repository, Setup, Source, Surroundings, checks, inspect_folder,
-    instructions, setup,
-};
-use sha2::{Digest, Sha256};
+use nexus_store::{Reader, Store, StoreKey, Transcripts};
+use nexus_workspace::{Patch, ProjectConfig, Repository, Source};
 use std::{
-    collections::BTreeMap,
     ffi::OsStr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -44,34 +38,6 @@ pub struct Engine {
     _lock: Option<Arc<OwnerLock>>,
 }
 
-/// Where the past is read from.
-#[derive(Clone, Debug)]
-enum Log {
-    Ours(Arc<Mutex<Store>>),
-    /// Nobody runs this data folder's engine; look, but record nothing.
-    Theirs(Arc<Mutex<Reader>>),
-    /// There is no store yet.
-    Empty,
-}
-
-impl Log {
-    fn read(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
-        match self {
-            Self::Ours(store) => lock(store).read(after, limit),
-            Self::Theirs(reader) => lock(reader).read(after, limit),
-            Self::Empty => Ok(Vec::new()),
-        }
-    }
-
-    fn read_stream(&self, stream: &str) -> Result<Vec<StoredEvent>, StoreError> {
-        match self {
-            Self::Ours(store) => lock(store).read_stream(stream),
-            Self::Theirs(reader) => lock(reader).read_stream(stream),
-            Self::Empty => Ok(Vec::new()),
-        }
-    }
-}
-
 /// What a person asks for.
 #[derive(Clone, Debug)]
 pub struct NewTask {
@@ -85,57 +51,6 @@ pub struct NewTask {
     pub start: bool,
     pub attended: bool,
 }
-
-/// What was found in a folder by looking at it.
-#[derive(Clone, Debug)]
-pub struct FolderFacts {
-    pub folder: Folder,
-    pub checks: Vec<CommandLine>,
-    /// The checks are named in the project's configuration, not detected.
-    pub checks_configured: bool,
-    pub setup: Setup,
-    pub allowed_commands: Vec<CommandLine>,
-    /// Files whose text is quoted to the agents.
-    pub instructions: Vec<String>,
-    /// The person trusted the folder with just these commands.
-    pub trusted: bool,
-    fingerprint: String,
-}
-
-/// A task's past: its facts, and what its turns showed.
-#[derive(Clone, Debug, Default)]
-pub struct Timeline {
-    /// Oldest first.
-    pub entries: Vec<TimelineEntry>,
-}
-
-/// One line of the past.
-#[derive(Clone, Debug)]
-pub enum TimelineEntry {
-    Fact {
-        seq: u64,
-        at: Timestamp,
-        event: Box<Event>,
-    },
-    Shown {
-        turn: TurnId,
-        line: u64,
-        at: Timestamp,
-        update: TurnUpdate,
-    },
-}
-
-impl TimelineEntry {
-    /// When it was.
-    pub fn at(&self) -> Timestamp {
-        match self {
-            Self::Fact { at, .. } | Self::Shown { at, .. } => *at,
-        }
-    }
-}
-
-/// How many lines of a turn's transcript a timeline shows; the rest is paged on demand.
-const TURN_LINES: usize = 400;
 
 impl Engine {
     /// Opens the store, replays the log, and takes up whatever was under way.
@@ -493,210 +408,10 @@ impl Engine {
     }
 }
 
-/// Writes the sample into the first free folder of its name.
-fn write_sample(sample: &Sample, samples: &Path) -> Result<PathBuf, EngineError> {
-    private_dir(samples)?;
-    for number in 1.. {
-        let folder = samples.join(format!("sample-{number}"));
-        match std::fs::create_dir(&folder) {
-            Ok(()) => {
-                sample
-                    .write_to(&folder)
-                    .map_err(|e| EngineError::data_dir(&folder, e))?;
-                return Ok(folder);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(EngineError::data_dir(&folder, error)),
-        }
-    }
-    Err(EngineError::stopping())
-}
-
-fn look(options: &EngineOptions, floor: &Floor, path: &Path) -> Result<FolderFacts, EngineError> {
-    let around = Surroundings {
-        home: options.home.as_deref(),
-        data: options.data.root(),
-    };
-    let folder = inspect_folder(path, around)?;
-    let config = ProjectConfig::read(&folder.path)?;
-    let (checks, setup) = (checks(&folder.path, &config), setup(&folder.path, &config));
-    let fingerprint = fingerprint(&checks, &setup, &config.allow_commands);
-    let known = floor.project_at(&folder.path.to_string_lossy());
-    let trusted = known.is_some_and(|p| floor.trusted.get(&p.id) == Some(&fingerprint));
-    Ok(FolderFacts {
-        checks_configured: config.checks.is_some(),
-        instructions: instructions(&folder.path)
-            .iter()
-            .map(|i| i.path.to_string())
-            .collect(),
-        allowed_commands: config.allow_commands,
-        folder,
-        checks,
-        setup,
-        trusted,
-        fingerprint,
-    })
-}
-
-/// Covers exactly what the person is shown and trusts: the commands that would run.
-fn fingerprint(checks: &[CommandLine], setup: &Setup, allowed: &[CommandLine]) -> String {
-    let shown = serde_json::json!([checks, setup.command, allowed]).to_string();
-    let digest = Sha256::digest(shown);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn lock<T>(store: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    store.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How many events are read at once.
-const PAGE: usize = 1000;
-
-fn read_after(log: &Log, since: u64) -> Result<Vec<StoredEvent>, EngineError> {
-    let mut events = Vec::new();
-    let mut after = since;
-    loop {
-        // The lock is let go between pages, so that recording never waits for a reader.
-        let page = log.read(after, PAGE)?;
-        let Some(last) = page.last() else {
-            return Ok(events);
-        };
-        after = last.seq;
-        events.extend(page);
-    }
-}
-
-fn change_of(world: &World, stored: StoredEvent) -> Option<Change> {
-    if stored.stream == FLOOR_STREAM {
-        return Some(Change::Floor {
-            seq: stored.seq,
-            floor: Arc::clone(&world.floor),
-        });
-    }
-    let task = world.tasks.get(&stored.stream.parse().ok()?)?;
-    Some(Change::Fact {
-        seq: stored.seq,
-        at: stored.at,
-        task: Arc::clone(task),
-        event: Arc::new(serde_json::from_str(&stored.body).ok()?),
-    })
-}
-
-/// Makes sure that what an earlier run started is gone, and closes its ledger rows.
-///
-/// The guards have seen to it already when that run was killed; this is for a machine on which
-/// a guard was killed as well.
-fn clear_leftovers(store: &mut Store) -> Result<(), EngineError> {
-    let this_boot = nexus_process::boot_id().unwrap_or_default();
-    for row in store.ledger_open()? {
-        if row.boot_id == this_boot {
-            let root = ProcessIdentity {
-                pid: row.pid,
-                start_ticks: row.start_ticks,
-            };
-            let mut roots = vec![root];
-            roots.extend(find_tagged(AGENT_TAG.as_ref(), row.tag.as_ref()));
-            let left = kill_leftover(&roots);
-            if !matches!(left, Leftover::NothingThere) {
-                tracing::warn!(what = row.what, ?left, "an earlier run had left a process");
-            }
-        }
-        store.ledger_ended(row.id, now())?;
-    }
-    Ok(())
-}
-
-fn replay(
-    parallel_tasks: usize,
-    log: impl FnOnce(&mut dyn FnMut(StoredEvent)) -> Result<(), StoreError>,
-) -> Result<World, EngineError> {
-    let mut floor = Floor {
-        parallel_tasks,
-        ..Floor::default()
-    };
-    let mut logs: BTreeMap<TaskId, Vec<(Event, Timestamp)>> = BTreeMap::new();
-    let (mut seq, mut unreadable) = (0, None);
-    log(&mut |stored| {
-        seq = stored.seq;
-        let read = if stored.stream == FLOOR_STREAM {
-            serde_json::from_str(&stored.body)
-                .map(|event| floor.apply(&event))
-                .ok()
-        } else {
-            let event = serde_json::from_str(&stored.body).ok();
-            event
-                .zip(stored.stream.parse().ok())
-                .map(|(event, id): (_, TaskId)| {
-                    logs.entry(id).or_default().push((event, stored.at));
-                })
-        };
-        if read.is_none() {
-            unreadable.get_or_insert((stored.seq, stored.kind));
-        }
-    })?;
-    if let Some((seq, kind)) = unreadable {
-        return Err(EngineError::new(
-            ErrorKind::DataFolder,
-            format!(
-                "failed to understand event {seq} (`{kind}`) of the log: a newer NEXUS may have written it; start that version"
-            ),
-        ));
-    }
-    let tasks = logs
-        .into_iter()
-        .filter_map(|(id, log)| Task::replay(id, log));
-    let tasks = tasks.map(|task| (task.id, Arc::new(task))).collect();
-    Ok(World {
-        seq,
-        floor: Arc::new(floor),
-        tasks,
-        ..World::default()
-    })
-}
-
-fn entries(
-    task: TaskId,
-    stored: Vec<StoredEvent>,
-    transcripts: &Transcripts,
-) -> Result<Vec<TimelineEntry>, EngineError> {
-    let mut entries = Vec::new();
-    for stored in stored {
-        let Ok(event) = serde_json::from_str::<Event>(&stored.body) else {
-            continue;
-        };
-        if let Event::StepStarted { turn, .. } = &event {
-            for kept in transcripts.tail(task, *turn, TURN_LINES)?.lines {
-                entries.push(TimelineEntry::Shown {
-                    turn: *turn,
-                    line: kept.number,
-                    at: kept.line.at,
-                    update: kept.line.update,
-                });
-            }
-        }
-        entries.push(TimelineEntry::Fact {
-            seq: stored.seq,
-            at: stored.at,
-            event: Box::new(event),
-        });
-    }
-    // Stable: facts of the same moment keep the order of the log.
-    entries.sort_by_key(TimelineEntry::at);
-    Ok(entries)
-}
-
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
 ) -> Result<T, EngineError> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|_| Err(EngineError::stopping()))
-}
-
-/// The present moment, for hosts that stamp something of their own.
-impl Engine {
-    /// Now, by the clock the log uses.
-    pub fn now(&self) -> Timestamp {
-        now()
-    }
 }

@@ -172,8 +172,30 @@ pub fn left_alone(mut card: TaskCard) -> TaskCard {
         );
         card.active_role = None;
         card.question = None;
+        for stage in &mut card.stages {
+            stage.state = left_waiting(stage.state);
+        }
     }
     card
+}
+
+/// A task page that does not say somebody is at work; see [`left_alone`].
+pub fn page_left_alone(mut view: TaskView) -> TaskView {
+    view.card = left_alone(view.card);
+    view.questions.clear();
+    for step in &mut view.steps {
+        step.state = left_waiting(step.state);
+    }
+    view
+}
+
+/// What ran when its process ended waits to be taken again.
+fn left_waiting(state: StageStateView) -> StageStateView {
+    if matches!(state, StageStateView::Running | StageStateView::NeedsYou) {
+        StageStateView::Waiting
+    } else {
+        state
+    }
 }
 
 /// The orders the task would follow now, asked of the task itself.

@@ -12,6 +12,7 @@ mod event;
 mod owed;
 mod prompt;
 mod spec;
+mod turns;
 
 pub use command::*;
 use event::total;

@@ -1,0 +1,203 @@
+//! What the end of a turn means: its work is handed over, or its trouble is dealt with.
+
+use super::{Delay, Event, Failure, FailureKind, PauseReason, Phase, Step, Task, Turn};
+use crate::{
+    Message, MessagePrefix, Party, Response, ResponsePayload, ResponseStatus, Role, StepResult,
+    Timestamp, TurnOutcome, TurnReport, Verdict,
+};
+use std::time::Duration;
+
+/// First wait before a failed step is tried again; doubled with every further failure.
+const FIRST_BACKOFF: Duration = Duration::from_secs(2);
+/// Longest wait before a failed step is tried again.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
+/// How long a step is parked when the limit's end was not told.
+const UNTOLD_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+impl Task {
+    pub(super) fn turn_ended(&self, report: &TurnReport, now: Timestamp) -> Vec<Event> {
+        let Some(turn) = self.turns.get(&report.turn) else {
+            return Vec::new();
+        };
+        let Some(step) = self.step(turn.step) else {
+            return Vec::new();
+        };
+        let asked = self.approvals.values().filter(|a| a.turn == Some(turn.id));
+        let mut events: Vec<_> = asked
+            .map(|a| Event::ApprovalWithdrawn { id: a.id })
+            .collect();
+        if let TurnOutcome::Completed { text, .. } = &report.outcome {
+            events.extend(self.hand_over(turn, step, report, text, now));
+            return events;
+        }
+        events.push(Event::TurnEnded {
+            report: report.clone(),
+        });
+        if self.phase == Phase::Active {
+            events.extend(self.trouble(turn, step, &report.outcome, now));
+        }
+        events
+    }
+
+    /// The step is done: its claim, as submitted or put together from its last words, goes to
+    /// the others as the response to its assignment.
+    fn hand_over(
+        &self,
+        turn: &Turn,
+        step: &Step,
+        report: &TurnReport,
+        text: &str,
+        now: Timestamp,
+    ) -> Vec<Event> {
+        let mut events = Vec::new();
+        let structured = step.result.is_some();
+        let result = step
+            .result
+            .as_deref()
+            .cloned()
+            .unwrap_or_else(|| StepResult {
+                summary: if text.trim().is_empty() {
+                    "(the agent said nothing)".to_owned()
+                } else {
+                    text.to_owned()
+                },
+                ..StepResult::default()
+            });
+        if !structured {
+            let result = Box::new(result.clone());
+            events.push(Event::ResultSubmitted {
+                turn: turn.id,
+                result,
+            });
+        }
+        if let Some(assignment) = &step.assignment {
+            let duration = step.duration_ms + report.duration_ms;
+            #[expect(clippy::cast_precision_loss, reason = "exact for 285,000 years")]
+            let seconds = duration as f64 / 1000.0;
+            let response = Response {
+                message_id: self.mint(MessagePrefix::Response, now),
+                response_to: assignment.clone(),
+                timestamp: now,
+                from: Party::agent(turn.role, Some(turn.session)),
+                status: match result.verdict {
+                    Some(Verdict::Fail) => ResponseStatus::Failed,
+                    Some(Verdict::Pass) | None => ResponseStatus::Completed,
+                },
+                execution_time_seconds: seconds,
+                payload: ResponsePayload {
+                    task_result: result,
+                },
+                structured,
+            };
+            let message = Box::new(Message::Response(Box::new(response)));
+            events.push(Event::MessagePosted { message });
+        }
+        events.push(Event::TurnEnded {
+            report: report.clone(),
+        });
+        // A cancelled task keeps what was said, but the step does not count as done.
+        if !matches!(self.phase, Phase::Cancelled { .. }) {
+            events.push(Event::StepEnded {
+                step: step.planned.id,
+                structured,
+            });
+        }
+        events
+    }
+
+    /// What to do about a turn that did not finish.
+    fn trouble(
+        &self,
+        turn: &Turn,
+        step: &Step,
+        outcome: &TurnOutcome,
+        now: Timestamp,
+    ) -> Vec<Event> {
+        let fail = |kind| {
+            let message = format!("{}: {}", turn.role.title(), outcome.describe());
+            vec![Event::TaskFailed {
+                failure: Failure { kind, message },
+            }]
+        };
+        match outcome {
+            // Ours to stop and ours to start again; the state says when.
+            TurnOutcome::Completed { .. } | TurnOutcome::Interrupted | TurnOutcome::OutputLost => {
+                Vec::new()
+            }
+            TurnOutcome::BudgetExhausted => vec![Event::TaskPaused {
+                why: PauseReason::Budget,
+            }],
+            TurnOutcome::AuthRequired { .. }
+            | TurnOutcome::CreditExhausted { .. }
+            | TurnOutcome::Refused { .. } => fail(FailureKind::Provider),
+            TurnOutcome::CouldNotStart { .. } => fail(FailureKind::Environment),
+            TurnOutcome::RateLimited { until, message } => vec![Event::StepDelayed {
+                step: step.planned.id,
+                until: until
+                    .filter(|until| *until > now)
+                    .unwrap_or(now.after(UNTOLD_LIMIT)),
+                why: Delay::Limit {
+                    message: message.clone(),
+                },
+            }],
+            TurnOutcome::SessionLost { .. } | TurnOutcome::ContextExhausted { .. } => {
+                let mut events = vec![self.replace_session(turn.role, outcome)];
+                events.extend(self.retry(turn, step, outcome, now));
+                events
+            }
+            TurnOutcome::Overloaded { .. } => {
+                if step.failures < turn.role.max_retries() {
+                    self.retry(turn, step, outcome, now)
+                } else {
+                    fail(FailureKind::Provider)
+                }
+            }
+            TurnOutcome::TimedOut { .. }
+            | TurnOutcome::BadProtocol { .. }
+            | TurnOutcome::Exited { .. }
+            | TurnOutcome::Signalled { .. } => self.retry(turn, step, outcome, now),
+        }
+    }
+
+    fn retry(&self, turn: &Turn, step: &Step, outcome: &TurnOutcome, now: Timestamp) -> Vec<Event> {
+        let failure = step.failures + 1;
+        let of = turn.role.max_retries();
+        let trouble = outcome.describe();
+        if failure > of {
+            let message = format!(
+                "{} failed {failure} times at \"{}\": {trouble}. Look at its timeline, then resume the task or cancel it",
+                turn.role.title(),
+                step.planned.title
+            );
+            let failure = Failure {
+                kind: FailureKind::Agent,
+                message,
+            };
+            return vec![Event::TaskFailed { failure }];
+        }
+        let wait = FIRST_BACKOFF
+            .saturating_mul(1 << (failure - 1).min(10))
+            .min(LONGEST_BACKOFF);
+        vec![Event::StepDelayed {
+            step: step.planned.id,
+            until: now.after(wait),
+            why: Delay::Retry {
+                failure,
+                of,
+                trouble,
+            },
+        }]
+    }
+
+    fn replace_session(&self, role: Role, outcome: &TurnOutcome) -> Event {
+        let generation = self
+            .sessions
+            .get(&role)
+            .map_or(0, |session| session.generation + 1);
+        Event::SessionReplaced {
+            role,
+            session: self.id.session(role, generation),
+            why: outcome.describe(),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The past of a data folder: reading the log, replaying it, and showing it.
+
+use crate::{
+    Change, EngineError, ErrorKind,
+    dispatcher::{FLOOR_STREAM, now},
+    state::World,
+};
+use nexus_agent::AGENT_TAG;
+use nexus_core::{Event, Floor, Task, TaskId, Timestamp, TurnId, TurnUpdate};
+use nexus_process::{Leftover, ProcessIdentity, find_tagged, kill_leftover};
+use nexus_store::{Reader, Store, StoreError, StoredEvent, Transcripts};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Where the past is read from.
+#[derive(Clone, Debug)]
+pub(crate) enum Log {
+    Ours(Arc<Mutex<Store>>),
+    /// Nobody runs this data folder's engine; look, but record nothing.
+    Theirs(Arc<Mutex<Reader>>),
+    /// There is no store yet.
+    Empty,
+}
+
+impl Log {
+    pub(crate) fn read(&self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, StoreError> {
+        match self {
+            Self::Ours(store) => lock(store).read(after, limit),
+            Self::Theirs(reader) => lock(reader).read(after, limit),
+            Self::Empty => Ok(Vec::new()),
+        }
+    }
+
+    pub(crate) fn read_stream(&self, stream: &str) -> Result<Vec<StoredEvent>, StoreError> {
+        match self {
+            Self::Ours(store) => lock(store).read_stream(stream),
+            Self::Theirs(reader) => lock(reader).read_stream(stream),
+            Self::Empty => Ok(Vec::new()),
+        }
+    }
+}
+
+/// A task's past: its facts, and what its turns showed.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    /// Oldest first.
+    pub entries: Vec<TimelineEntry>,
+}
+
+/// One line of the past.
+#[derive(Clone, Debug)]
+pub enum TimelineEntry {
+    Fact {
+        seq: u64,
+        at: Timestamp,
+        event: Box<Event>,
+    },
+    Shown {
+        turn: TurnId,
+        line: u64,
+        at: Timestamp,
+        update: TurnUpdate,
+    },
+}
+
+impl TimelineEntry {
+    /// When it was.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Fact { at, .. } | Self::Shown { at, .. } => *at,
+        }
+    }
+}
+
+/// How many lines of a turn's transcript a timeline shows; the rest is paged on demand.
+const TURN_LINES: usize = 400;
+
+fn lock<T>(store: &Mutex<T>) -> MutexGuard<'_, T> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many events are read at once.
+const PAGE: usize = 1000;
+
+pub(crate) fn read_after(log: &Log, since: u64) -> Result<Vec<StoredEvent>, EngineError> {
+    let mut events = Vec::new();
+    let mut after = since;
+    loop {
+        // The lock is let go between pages, so that recording never waits for a reader.
+        let page = log.read(after, PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok(events);
+        };
+        after = last.seq;
+        events.extend(page);
+    }
+}
+
+pub(crate) fn change_of(world: &World, stored: StoredEvent) -> Option<Change> {
+    if stored.stream == FLOOR_STREAM {
+        return Some(Change::Floor {
+            seq: stored.seq,
+            floor: Arc::clone(&world.floor),
+        });
+    }
+    let task = world.tasks.get(&stored.stream.parse().ok()?)?;
+    Some(Change::Fact {
+        seq: stored.seq,
+        at: stored.at,
+        task: Arc::clone(task),
+        event: Arc::new(serde_json::from_str(&stored.body).ok()?),
+    })
+}
+
+/// Makes sure that what an earlier run started is gone, and closes its ledger rows.
+///
+/// The guards have seen to it already when that run was killed; this is for a machine on which
+/// a guard was killed as well.
+pub(crate) fn clear_leftovers(store: &mut Store) -> Result<(), EngineError> {
+    let this_boot = nexus_process::boot_id().unwrap_or_default();
+    for row in store.ledger_open()? {
+        if row.boot_id == this_boot {
+            let root = ProcessIdentity {
+                pid: row.pid,
+                start_ticks: row.start_ticks,
+            };
+            let mut roots = vec![root];
+            roots.extend(find_tagged(AGENT_TAG.as_ref(), row.tag.as_ref()));
+            let left = kill_leftover(&roots);
+            if !matches!(left, Leftover::NothingThere) {
+                tracing::warn!(what = row.what, ?left, "an earlier run had left a process");
+            }
+        }
+        store.ledger_ended(row.id, now())?;
+    }
+    Ok(())
+}
+
+pub(crate) fn replay(
+    parallel_tasks: usize,
+    log: impl FnOnce(&mut dyn FnMut(StoredEvent)) -> Result<(), StoreError>,
+) -> Result<World, EngineError> {
+    let mut floor = Floor {
+        parallel_tasks,
+        ..Floor::default()
+    };
+    let mut logs: BTreeMap<TaskId, Vec<(Event, Timestamp)>> = BTreeMap::new();
+    let (mut seq, mut unreadable) = (0, None);
+    log(&mut |stored| {
+        seq = stored.seq;
+        let read = if stored.stream == FLOOR_STREAM {
+            serde_json::from_str(&stored.body)
+                .map(|event| floor.apply(&event))
+                .ok()
+        } else {
+            let event = serde_json::from_str(&stored.body).ok();
+            event
+                .zip(stored.stream.parse().ok())
+                .map(|(event, id): (_, TaskId)| {
+                    logs.entry(id).or_default().push((event, stored.at));
+                })
+        };
+        if read.is_none() {
+            unreadable.get_or_insert((stored.seq, stored.kind));
+        }
+    })?;
+    if let Some((seq, kind)) = unreadable {
+        return Err(EngineError::new(
+            ErrorKind::DataFolder,
+            format!(
+                "failed to understand event {seq} (`{kind}`) of the log: a newer NEXUS may have written it; start that version"
+            ),
+        ));
+    }
+    let tasks = logs
+        .into_iter()
+        .filter_map(|(id, log)| Task::replay(id, log));
+    let tasks = tasks.map(|task| (task.id, Arc::new(task))).collect();
+    Ok(World {
+        seq,
+        floor: Arc::new(floor),
+        tasks,
+        ..World::default()
+    })
+}
+
+pub(crate) fn entries(
+    task: TaskId,
+    stored: Vec<StoredEvent>,
+    transcripts: &Transcripts,
+) -> Result<Vec<TimelineEntry>, EngineError> {
+    let mut entries = Vec::new();
+    for stored in stored {
+        let Ok(event) = serde_json::from_str::<Event>(&stored.body) else {
+            continue;
+        };
+        if let Event::StepStarted { turn, .. } = &event {
+            for kept in transcripts.tail(task, *turn, TURN_LINES)?.lines {
+                entries.push(TimelineEntry::Shown {
+                    turn: *turn,
+                    line: kept.number,
+                    at: kept.line.at,
+                    update: kept.line.update,
+                });
+            }
+        }
+        entries.push(TimelineEntry::Fact {
+            seq: stored.seq,
+            at: stored.at,
+            event: Box::new(event),
+        });
+    }
+    // Stable: facts of the same moment keep the order of the log.
+    entries.sort_by_key(TimelineEntry::at);
+    Ok(entries)
+}
