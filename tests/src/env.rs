@@ -16,7 +16,10 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     io::{Read, Write},
-    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
+    os::unix::{
+        fs::{PermissionsExt, lchown},
+        process::{CommandExt, ExitStatusExt},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
@@ -35,12 +38,19 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 pub struct TestEnv {
     folder: TempDir,
     variables: BTreeMap<OsString, OsString>,
+    program: PathBuf,
+    /// The user and group that programs run as, when it is not our own.
+    user: Option<u32>,
 }
 
 impl TestEnv {
     /// With the double in the place of Claude Code, logged in, and no keys.
     pub fn new() -> Self {
-        Self::with_claude(&built("fake-claude", "NEXUS_TEST_FAKE_CLAUDE", "nexus-tests"))
+        Self::with_claude(&built(
+            "fake-claude",
+            "NEXUS_TEST_FAKE_CLAUDE",
+            "nexus-tests",
+        ))
     }
 
     /// With the real Claude Code that the tests are given.
@@ -59,6 +69,8 @@ impl TestEnv {
         let mut env = Self {
             folder,
             variables: BTreeMap::new(),
+            program: built("nexus", "NEXUS_TEST_NEXUS", "nexus-cli"),
+            user: None,
         };
         env.set("HOME", env.home());
         env.set("PATH", env::var_os("PATH").unwrap_or_default());
@@ -93,6 +105,27 @@ impl TestEnv {
         self.variables.remove(OsStr::new(name));
     }
 
+    /// The rights of files bind everybody but root: for whoever runs the tests as root, all
+    /// later runs are somebody else's. Call it when all files are there.
+    pub fn bound_by_rights(&mut self) {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        // The programs may lie where nobody else can go.
+        let claude = OsStr::new("NEXUS_CLAUDE_PROGRAM");
+        let claude = PathBuf::from(&self.variables[claude]);
+        let bring = |program: &Path| {
+            let here = self.root().join(program.file_name().unwrap());
+            fs::copy(program, &here).unwrap();
+            here
+        };
+        let (program, claude) = (bring(&self.program), bring(&claude));
+        self.program = program;
+        self.set("NEXUS_CLAUDE_PROGRAM", claude);
+        self.user = Some(NOBODY);
+        give_away(&self.root());
+    }
+
     /// What the double does.
     pub fn script(&self, script: &Value) {
         fs::write(self.home().join("fake-claude.json"), script.to_string()).unwrap();
@@ -120,7 +153,10 @@ impl TestEnv {
 
     /// `nexus` with these arguments and nothing to read.
     pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(built("nexus", "NEXUS_TEST_NEXUS", "nexus-cli"));
+        let mut command = program(&self.program);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command
             .args(args)
             .env_clear()
@@ -225,6 +261,31 @@ pub const TASK: &str = "Mend the greeting";
 
 const CHECK: &str = "grep -qx 'hello world' greeting.txt && echo greeted\n";
 
+/// The user that owns nothing.
+const NOBODY: u32 = 65534;
+
+/// Makes everything in a folder, and the folder, nobody's.
+fn give_away(path: &Path) {
+    lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    let is_folder = fs::symlink_metadata(path).unwrap().is_dir();
+    for entry in is_folder
+        .then(|| fs::read_dir(path).unwrap())
+        .into_iter()
+        .flatten()
+    {
+        give_away(&entry.unwrap().path());
+    }
+}
+
+/// A program to be started by the test itself, outside of NEXUS.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test is the person at the terminal here"
+)]
+pub fn program(name: impl AsRef<OsStr>) -> Command {
+    Command::new(name)
+}
+
 /// Every file below a folder, as paths relative to it, in order; none where it is not there.
 pub fn files_under(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
@@ -315,7 +376,7 @@ impl Running {
     /// Sends a signal by its name, such as `INT`.
     pub fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
-        let killed = Command::new("kill").args(["-s", name, &pid]).status();
+        let killed = program("kill").args(["-s", name, &pid]).status();
         assert!(killed.unwrap().success());
     }
 
@@ -393,7 +454,12 @@ pub struct Ended {
 
 impl std::fmt::Debug for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "exit code {}, stdout:\n{}", self.code, story(&self.stdout))?;
+        write!(
+            f,
+            "exit code {}, stdout:\n{}",
+            self.code,
+            story(&self.stdout)
+        )?;
         write!(f, "stderr:\n{}", self.stderr)
     }
 }

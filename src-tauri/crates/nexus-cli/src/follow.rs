@@ -43,6 +43,7 @@ pub(crate) async fn follow(
         seen: since,
         asked: HashSet::new(),
         accepted: false,
+        asleep: false,
     };
     let end = loop {
         match follower.until_end().await {
@@ -52,6 +53,7 @@ pub(crate) async fn follow(
                 // What was asked or ordered over the old way may not have arrived.
                 follower.asked.clear();
                 follower.accepted = false;
+                follower.asleep = true;
             }
             ended => break ended?,
         }
@@ -98,15 +100,21 @@ struct Follower {
     /// Questions that are on the terminal or were answered there.
     asked: HashSet<Uuid>,
     accepted: bool,
+    /// The owner that carried the task has gone.
+    asleep: bool,
 }
 
 impl Follower {
     async fn until_end(&mut self) -> Result<End, CallError> {
+        if self.asleep {
+            self.wake().await?;
+        }
         let (answers, mut answered) = mpsc::channel(1);
         let mut changes = self.client.changes(self.seen).await?;
         loop {
             let view = self.view().await?;
             if self.is_at_rest(&view, &answers).await? {
+                self.show_the_rest(&mut changes).await?;
                 return Ok(End::Rest(Box::new(view)));
             }
             tokio::select! {
@@ -119,6 +127,20 @@ impl Follower {
                     }
                 }
             }
+        }
+    }
+
+    /// A new owner works on what it is given orders about, so this gives one.
+    async fn wake(&mut self) -> Result<(), CallError> {
+        self.asleep = false;
+        if self.view().await?.card.state == TaskStateView::Paused {
+            return Ok(());
+        }
+        let path = format!("/tasks/{}/resume", self.task);
+        match self.client.post::<TaskCard>(&path, None::<&()>).await {
+            // Refused is what it is at rest, or when somebody else woke it.
+            Ok(_) | Err(CallError::Refused(_)) => Ok(()),
+            Err(CallError::Gone) => Err(CallError::Gone),
         }
     }
 
@@ -141,7 +163,6 @@ impl Follower {
                     return Ok(());
                 }
                 Some(change) => {
-                    self.seen = self.seen.max(nexus_api::seq_of(&change));
                     self.show(&change);
                     if matches!(&change, ChangeView::Event { task_id, .. } if *task_id == self.task)
                     {
@@ -153,7 +174,26 @@ impl Follower {
         }
     }
 
-    fn show(&self, change: &ChangeView) {
+    /// The task came to rest with its last facts, some of which are still on their way.
+    async fn show_the_rest(
+        &mut self,
+        changes: &mut BoxStream<'static, ChangeView>,
+    ) -> Result<(), CallError> {
+        let last = self.client.get::<Board>("/board").await?.seq;
+        while self.seen < last {
+            match changes.next().await {
+                Some(change) => self.show(&change),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, change: &ChangeView) {
+        // What a turn shows may overtake the facts before it, so only facts are counted.
+        if !matches!(change, ChangeView::Live { .. }) {
+            self.seen = self.seen.max(nexus_api::seq_of(change));
+        }
         let (task, items) = match change {
             ChangeView::Event { task_id, item, .. } => (task_id, std::slice::from_ref(item)),
             ChangeView::Live { task_id, items, .. } => (task_id, items.as_slice()),

@@ -37,7 +37,7 @@ pub(crate) struct Execute {
     #[arg(long)]
     accept: bool,
     /// Pause when the task has cost this many dollars.
-    #[arg(long, value_name = "DOLLARS")]
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     budget: Option<f64>,
     /// How the result is printed. Progress goes to stderr; with `ndjson` it goes to stdout as
     /// well, one change a line.
@@ -69,6 +69,14 @@ enum Permissions {
     #[default]
     Workspace,
     All,
+}
+
+/// Reads a cost cap. What is no number would become no cap at all on its way.
+pub(super) fn dollars(text: &str) -> Result<f64, String> {
+    let dollars = text.parse().ok();
+    dollars
+        .filter(|dollars: &f64| dollars.is_finite() && *dollars > 0.0)
+        .ok_or_else(|| "give a number of dollars above zero".to_owned())
 }
 
 impl Execute {

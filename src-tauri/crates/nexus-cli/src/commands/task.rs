@@ -55,7 +55,7 @@ pub(crate) enum TaskCommand {
     Resume {
         task: String,
         /// Set the cost cap to this many dollars first.
-        #[arg(long, value_name = "DOLLARS")]
+        #[arg(long, value_name = "DOLLARS", value_parser = super::execute::dollars)]
         budget: Option<f64>,
         /// How the result is printed.
         #[arg(long, value_enum, default_value_t)]
