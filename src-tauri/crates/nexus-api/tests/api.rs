@@ -1,0 +1,241 @@
+//! The router, called as hosts call it: what it answers, in process and over the socket.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a scene that cannot be set is a failing test"
+)]
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use nexus_agent::{Backend, Session, SessionSpec};
+use nexus_api::{CallError, Client, Connection, connect, look, view::*};
+use nexus_core::TurnOutcome;
+use nexus_engine::{Machine, TakeUp};
+use std::{ffi::OsString, fs, path::PathBuf, sync::Arc};
+
+/// A team that cannot be reached.
+#[derive(Debug)]
+struct Nobody;
+
+#[async_trait]
+impl Backend for Nobody {
+    async fn open(&self, _: SessionSpec) -> Result<Session, TurnOutcome> {
+        Err(TurnOutcome::CouldNotStart {
+            message: "nobody is here".into(),
+        })
+    }
+}
+
+struct Scene {
+    dir: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("project")).unwrap();
+        fs::write(dir.path().join("project/a.txt"), "a\n").unwrap();
+        Self { dir }
+    }
+
+    fn machine(&self) -> Machine {
+        let variable = |name: &str, value: PathBuf| (OsString::from(name), value.into_os_string());
+        let variables = [
+            variable("NEXUS_DATA_DIR", self.dir.path().join("data")),
+            variable("HOME", self.dir.path().join("home")),
+            variable("NEXUS_SECRETS", "env".into()),
+        ];
+        // Git is found on the path of the process; nothing else of it is used.
+        Machine::of(variables, "/nonexistent/guard".into()).unwrap()
+    }
+
+    async fn connect(&self) -> Connection {
+        connect(self.machine(), Arc::new(Nobody), TakeUp::WhatIsOrdered)
+            .await
+            .unwrap()
+    }
+
+    fn folder(&self) -> String {
+        self.dir
+            .path()
+            .join("project")
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    fn task(&self, text: &str) -> NewTask {
+        NewTask {
+            text: text.into(),
+            title: None,
+            folder: self.folder(),
+            team: TeamView::Practice,
+            planner: PlannerView::Standard,
+            permissions: PermissionsView::Workspace,
+            budget_usd: None,
+            start: false,
+            unattended: true,
+        }
+    }
+}
+
+async fn refusal<T: std::fmt::Debug>(
+    answer: impl Future<Output = Result<T, CallError>>,
+) -> (u16, String, String) {
+    match answer.await {
+        Err(CallError::Refused(problem)) => (problem.status, problem.code, problem.detail),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+async fn trust(scene: &Scene, client: &Client) {
+    let body = FolderBody {
+        path: scene.folder(),
+        trust: true,
+    };
+    client
+        .post::<ProjectView>("/projects", Some(&body))
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_needs_a_trusted_folder_and_a_text() {
+    let scene = Scene::new();
+    let connection = scene.connect().await;
+    let client = connection.client();
+    let new = scene.task("Do it");
+    let (status, code, _) = refusal(client.post::<TaskCard>("/tasks", Some(&new))).await;
+    assert_eq!((status, code.as_str()), (403, "untrusted"));
+
+    trust(&scene, &client).await;
+    let empty = scene.task("  \n");
+    let (status, code, _) = refusal(client.post::<TaskCard>("/tasks", Some(&empty))).await;
+    assert_eq!((status, code.as_str()), (422, "bad_input"));
+
+    let card: TaskCard = client.post("/tasks", Some(&new)).await.unwrap();
+    assert_eq!(
+        (card.name.as_str(), card.state),
+        ("T-1", TaskStateView::Backlog)
+    );
+    assert_eq!(card.actions, [ActionView::Start, ActionView::Cancel]);
+    let view: TaskView = client.get("/tasks/t-1").await.unwrap();
+    assert_eq!(
+        view.card.id, card.id,
+        "a task is found by its short name as well"
+    );
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_or_makes_no_sense_is_a_problem_with_a_code() {
+    let scene = Scene::new();
+    let connection = scene.connect().await;
+    let client = connection.client();
+    for hostile in ["T-9", "..%2f..%2fetc", "%00", "a%20b", &"x".repeat(3000)] {
+        let path = format!("/tasks/{hostile}");
+        let (status, code, _) = refusal(client.get::<TaskView>(&path)).await;
+        assert_eq!((status, code.as_str()), (404, "not_found"), "{hostile}");
+    }
+    let unknown = serde_json::json!({ "text": "x", "folder": "/", "colour": "red" });
+    let (status, code, detail) = refusal(client.post::<TaskCard>("/tasks", Some(&unknown))).await;
+    assert_eq!((status, code.as_str()), (422, "bad_input"));
+    assert!(detail.contains("colour"), "{detail}");
+    let missing = FolderBody {
+        path: "/no/such/folder".into(),
+        trust: false,
+    };
+    let looked = client.post::<FolderView>("/projects/inspect", Some(&missing));
+    let (_, code, detail) = refusal(looked).await;
+    assert_eq!(code, "bad_folder");
+    assert!(detail.contains("/no/such/folder"), "{detail}");
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_host_is_a_client_and_hears_the_same_changes() {
+    let scene = Scene::new();
+    let owner = scene.connect().await;
+    assert!(matches!(owner, Connection::Owner(_)));
+    let second = scene.connect().await;
+    assert!(matches!(second, Connection::Client(_)));
+
+    let client = second.client();
+    let mut heard = client.changes(0).await.unwrap();
+    trust(&scene, &owner.client()).await;
+    let card: TaskCard = client
+        .post("/tasks", Some(&scene.task("Do it")))
+        .await
+        .unwrap();
+    let mut seqs = Vec::new();
+    while let Some(change) = heard.next().await {
+        seqs.push(nexus_api::seq_of(&change));
+        if let ChangeView::Event { task_id, .. } = &change {
+            assert_eq!(*task_id, card.id);
+            break;
+        }
+    }
+    assert_eq!(
+        seqs,
+        [1, 2, 3],
+        "added, trusted, created: in order and without a gap"
+    );
+    owner.close().await;
+    assert!(
+        heard.next().await.is_none(),
+        "the stream ends with the owner"
+    );
+
+    let next = scene.connect().await;
+    assert!(
+        matches!(next, Connection::Owner(_)),
+        "the next one takes over"
+    );
+    let tasks: Vec<TaskCard> = next.client().get("/tasks").await.unwrap();
+    assert_eq!(tasks.len(), 1);
+    next.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_makes_nothing_and_orders_nothing() {
+    let scene = Scene::new();
+    let client = look(scene.machine(), Arc::new(Nobody)).await.unwrap();
+    let board: Board = client.get("/board").await.unwrap();
+    assert!(board.tasks.is_empty());
+    assert!(!scene.dir.path().join("data").exists());
+    let (_, code, _) = refusal(client.post::<TaskCard>("/tasks/T-1/start", None::<&()>)).await;
+    assert_eq!(code, "not_found");
+    let body = FolderBody {
+        path: scene.folder(),
+        trust: true,
+    };
+    let (_, code, _) = refusal(client.post::<ProjectView>("/projects", Some(&body))).await;
+    assert_eq!(
+        code, "stopping",
+        "an engine that only looks takes no orders"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_that_cannot_start_fails_the_task_with_the_reason() {
+    let scene = Scene::new();
+    let connection = scene.connect().await;
+    let client = connection.client();
+    trust(&scene, &client).await;
+    let new = NewTask {
+        start: true,
+        ..scene.task("Do it")
+    };
+    let card: TaskCard = client.post("/tasks", Some(&new)).await.unwrap();
+    let mut changes = client.changes(0).await.unwrap();
+    let failed = loop {
+        match changes.next().await.unwrap() {
+            ChangeView::Event { card, .. } if card.state == TaskStateView::Failed => break card,
+            _ => {}
+        }
+    };
+    assert_eq!(failed.id, card.id);
+    assert!(failed.note.contains("nobody is here"), "{}", failed.note);
+    let view: TaskView = client.get("/tasks/T-1").await.unwrap();
+    assert_eq!(view.failure_kind.as_deref(), Some("environment"));
+    connection.close().await;
+}
