@@ -17,7 +17,7 @@ use std::{
     fs,
     io::{Read, Write},
     os::unix::{
-        fs::{PermissionsExt, lchown},
+        fs::{PermissionsExt, lchown, symlink},
         process::{CommandExt, ExitStatusExt},
     },
     path::{Path, PathBuf},
@@ -105,6 +105,16 @@ impl TestEnv {
         self.variables.remove(OsStr::new(name));
     }
 
+    /// From now on only these programs are in the `PATH`.
+    pub fn only_programs(&mut self, names: &[&str]) {
+        let bin = self.root().join("bin");
+        fs::create_dir(&bin).unwrap();
+        for name in names {
+            symlink(find_program(name).unwrap(), bin.join(name)).unwrap();
+        }
+        self.set("PATH", bin);
+    }
+
     /// The rights of files bind everybody but root: for whoever runs the tests as root, all
     /// later runs are somebody else's. Call it when all files are there.
     pub fn bound_by_rights(&mut self) {
@@ -137,6 +147,28 @@ impl TestEnv {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
         path
+    }
+
+    /// The good team, in which one seat first waits for a file: makes that the script, and
+    /// gives the file.
+    pub fn hold_at(&self, role: &str) -> PathBuf {
+        let go = self.root().join("go");
+        let mut team = good_team();
+        for rule in &mut team {
+            if rule["when"]["role"] == role {
+                let actions = rule["do"].as_array_mut().unwrap();
+                actions.insert(0, json!({"wait_for": go}));
+            }
+        }
+        self.script(&rules(team));
+        go
+    }
+
+    /// Waits until this seat has been given its prompt.
+    pub fn await_prompt(&self, role: &str) {
+        until(&format!("{role} is prompted"), || {
+            !self.prompts(role).is_empty()
+        });
     }
 
     /// A project whose check wants `greeting.txt` to say `hello world`, which it does not. The
@@ -309,6 +341,13 @@ pub fn files_under(folder: &Path) -> Vec<String> {
 /// The rights of a file, such as `0o600`.
 pub fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// A program of this machine, looked for in the `PATH` of the tests.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let mut places = env::split_paths(&path).map(|dir| dir.join(name));
+    places.find(|place| place.is_file())
 }
 
 /// Looks until `condition` holds. Panics when that takes too long.

@@ -6,8 +6,8 @@
 )]
 
 use nexus_tests::env::{
-    Ended, Running, TASK, TestEnv, bash, files_under, good_team, greet, mode, on, program, rules,
-    seat, submit, until, verdict, write_file,
+    Ended, TASK, TestEnv, bash, files_under, good_team, greet, mode, on, program, rules, seat,
+    submit, until, verdict, write_file,
 };
 use serde_json::{Value, json};
 use std::{
@@ -517,34 +517,13 @@ fn at_its_cost_cap_a_task_pauses() {
     );
 }
 
-/// The good team, whose Beta waits for the file it returns before it judges.
-fn held_at_beta(env: &TestEnv) -> PathBuf {
-    held_at(env, "beta", json!([verdict("pass", "as it should be")]))
-}
-
-/// The good team, in which one seat waits for the file it returns before it does this.
-fn held_at(env: &TestEnv, role: &str, then: Value) -> PathBuf {
-    let go = env.root().join("go");
-    let mut actions = vec![json!({"wait_for": go})];
-    actions.extend(then.as_array().unwrap().iter().cloned());
-    env.script(&rules(team_with(role, seat(role, json!(actions)))));
-    go
-}
-
-/// Waits until this seat has been given its prompt.
-fn reaches(env: &TestEnv, running: &Running, role: &str) {
-    until(&format!("{role} is prompted; {:?}", running.said()), || {
-        !env.prompts(role).is_empty()
-    });
-}
-
 #[test]
 fn a_file_that_changed_meanwhile_is_a_conflict_and_is_not_overwritten() {
     let env = TestEnv::new();
     let project = env.project("shop");
-    let go = held_at_beta(&env);
+    let go = env.hold_at("beta");
     let running = env.start_execute(&project, &["--accept"]);
-    reaches(&env, &running, "beta");
+    env.await_prompt("beta");
     fs::write(project.join("greeting.txt"), "good morning\n").unwrap();
     fs::write(&go, "").unwrap();
     let result = running.wait().expect(9).result();
@@ -564,9 +543,9 @@ fn a_file_that_changed_meanwhile_is_a_conflict_and_is_not_overwritten() {
 fn a_change_elsewhere_in_the_folder_is_kept_and_does_no_harm() {
     let env = TestEnv::new();
     let project = env.project("shop");
-    let go = held_at_beta(&env);
+    let go = env.hold_at("beta");
     let running = env.start_execute(&project, &["--accept"]);
-    reaches(&env, &running, "beta");
+    env.await_prompt("beta");
     fs::write(project.join("mine.txt"), "mine\n").unwrap();
     fs::write(&go, "").unwrap();
     running.wait().expect(0);
@@ -646,9 +625,9 @@ fn a_second_start_is_a_client_of_the_first() {
     let env = TestEnv::new();
     let first = env.project("shop");
     let second = env.project("bakery");
-    let go = held_at_beta(&env);
+    let go = env.hold_at("beta");
     let owner = env.start_execute(&first, &["--accept"]);
-    reaches(&env, &owner, "beta");
+    env.await_prompt("beta");
     let client = env.start_execute(&second, &["--accept"]);
     until("both tasks are there", || env.prompts("beta").len() == 2);
     let states: Vec<_> = env
@@ -685,7 +664,7 @@ fn when_the_owner_leaves_its_client_carries_on() {
     team.insert(0, judge("The wish\nMend the greeting", &go));
     env.script(&rules(team));
     let owner = env.start_execute(&first, &["--accept"]);
-    reaches(&env, &owner, "beta");
+    env.await_prompt("beta");
     let folder = second.to_str().unwrap();
     let client = env.start([
         "execute",
@@ -717,13 +696,9 @@ fn when_the_owner_leaves_its_client_carries_on() {
 fn after_a_kill_nothing_is_left_and_the_task_goes_on_where_it_was() {
     let env = TestEnv::new();
     let project = env.project("shop");
-    let go = held_at(
-        &env,
-        "code",
-        json!([greet("hello world"), submit("mended it")]),
-    );
+    let go = env.hold_at("code");
     let running = env.start_execute(&project, &[]);
-    reaches(&env, &running, "code");
+    env.await_prompt("code");
     running.signal("KILL");
     assert_eq!(running.wait().code, 128 + 9);
     env.assert_nothing_runs();
@@ -750,13 +725,9 @@ fn after_a_kill_nothing_is_left_and_the_task_goes_on_where_it_was() {
 fn ctrl_c_pauses_and_leaves_nothing_running() {
     let env = TestEnv::new();
     let project = env.project("shop");
-    let go = held_at(
-        &env,
-        "code",
-        json!([greet("hello world"), submit("mended it")]),
-    );
+    let go = env.hold_at("code");
     let running = env.start_execute(&project, &["--accept"]);
-    reaches(&env, &running, "code");
+    env.await_prompt("code");
     running.signal("INT");
     let ended = running.wait().expect(130);
     assert!(ended.stderr.contains("nexus task resume T-1"), "{ended:?}");

@@ -5,7 +5,9 @@
     reason = "what these tests set up works, or the test has to stop"
 )]
 
-use nexus_tests::env::{Ended, TASK, TestEnv, files_under, good_team, program, rules, until};
+use nexus_tests::env::{
+    Ended, TASK, TestEnv, files_under, find_program, good_team, program, rules, until,
+};
 use serde_json::json;
 use std::{
     ffi::OsStr,
@@ -213,13 +215,7 @@ fn no_agent_program() {
 fn no_agent_program_anywhere() {
     let (mut env, project) = ready();
     env.unset("NEXUS_CLAUDE_PROGRAM");
-    // A PATH with the programs that NEXUS itself needs and no other.
-    let bin = env.root().join("bin");
-    fs::create_dir(&bin).unwrap();
-    for name in ["git", "sh", "grep"] {
-        symlink(find(name), bin.join(name)).unwrap();
-    }
-    env.set("PATH", &bin);
+    env.only_programs(&["git", "sh", "grep"]);
     let ended = execute(&env, &project);
     // Where one is installed for the whole machine, it is found and has no login here.
     let of_machine = ["/usr/local/bin/claude", "/opt/homebrew/bin/claude"];
@@ -228,13 +224,6 @@ fn no_agent_program_anywhere() {
     } else {
         refused(&env, ended, 7, &["install it", "NEXUS_CLAUDE_PROGRAM"]);
     }
-}
-
-/// A program of this machine.
-fn find(name: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap();
-    let mut places = std::env::split_paths(&path).map(|dir| dir.join(name));
-    places.find(|place| place.is_file()).unwrap()
 }
 
 #[test]
@@ -261,7 +250,7 @@ fn an_agent_program_that_is_too_old() {
 #[test]
 fn an_agent_program_that_is_none() {
     let (mut env, project) = ready();
-    env.set("NEXUS_CLAUDE_PROGRAM", find("true"));
+    env.set("NEXUS_CLAUDE_PROGRAM", find_program("true").unwrap());
     let ended = execute(&env, &project);
     refused(&env, ended, 7, &["true", "NEXUS_CLAUDE_PROGRAM"]);
 }

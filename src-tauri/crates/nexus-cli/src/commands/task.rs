@@ -9,8 +9,9 @@ use crate::{
     terminal::{self, clean, say},
 };
 use clap::{Args, Subcommand};
+use futures::StreamExt;
 use nexus_agent::Pace;
-use nexus_api::{CallError, Client, view::*};
+use nexus_api::{CallError, Client, Connection, view::*};
 use serde::Serialize;
 
 /// See and steer tasks.
@@ -168,39 +169,52 @@ async fn diff(task: &str, file: Option<String>) -> Result<u8, Failure> {
 
 /// Gives an order, waits until it has been followed, and says where the task is.
 async fn order(task: &str, operation: &str) -> Result<u8, Failure> {
-    let connection = host::connect(Pace::Watch).await?;
-    let client = connection.client();
-    let ended = async {
-        let card: TaskCard = client.post(&path(task, operation), None::<&()>).await?;
-        let view = settled(&client, &card).await?;
-        say(&format!(
-            "{} {}: {}",
-            view.card.name,
-            clean(&view.card.title),
-            spelled(view.card.state)
-        ));
-        Ok(exit::OK)
-    }
-    .await;
-    super::execute::close(connection).await;
-    ended
+    let view = follow_order(task, operation, None::<&()>).await?;
+    say(&format!(
+        "{} {}: {}",
+        view.card.name,
+        clean(&view.card.title),
+        spelled(view.card.state)
+    ));
+    Ok(exit::OK)
 }
 
 async fn accept(task: &str, although_red: bool) -> Result<u8, Failure> {
-    let connection = host::connect(Pace::Watch).await?;
-    let client = connection.client();
+    let view = follow_order(task, "accept", Some(&AcceptBody { although_red })).await?;
+    print_task(&view);
+    Ok(if view.card.state == TaskStateView::Done {
+        exit::OK
+    } else if view.conflicts.is_empty() {
+        exit::ERROR
+    } else {
+        exit::CONFLICT
+    })
+}
+
+/// Gives an order and waits until it has been followed. The owner may leave meanwhile, because
+/// of this very order; then we take its place.
+async fn follow_order(
+    task: &str,
+    operation: &str,
+    body: Option<&impl Serialize>,
+) -> Result<TaskView, Failure> {
+    let mut connection = host::connect(Pace::Watch).await?;
+    let path = path(task, operation);
     let ended = async {
-        let body = AcceptBody { although_red };
-        let card: TaskCard = client.post(&path(task, "accept"), Some(&body)).await?;
-        let view = settled(&client, &card).await?;
-        print_task(&view);
-        Ok(if view.card.state == TaskStateView::Done {
-            exit::OK
-        } else if view.conflicts.is_empty() {
-            exit::ERROR
-        } else {
-            exit::CONFLICT
-        })
+        let mut client = connection.client();
+        let card: TaskCard = client.post(&path, body).await?;
+        loop {
+            match settled(&client, &card).await {
+                Err(CallError::Gone) if matches!(connection, Connection::Client(_)) => {
+                    connection = host::connect(Pace::Watch).await?;
+                    client = connection.client();
+                    // What was begun is taken up by the next order; that it was given before
+                    // is no matter.
+                    let _ = client.post::<TaskCard>(&path, body).await;
+                }
+                ended => return Ok(ended?),
+            }
+        }
     }
     .await;
     super::execute::close(connection).await;
@@ -208,8 +222,7 @@ async fn accept(task: &str, although_red: bool) -> Result<u8, Failure> {
 }
 
 /// Waits until nothing is in motion any more: agents stopped, changes applied.
-async fn settled(client: &Client, card: &TaskCard) -> Result<TaskView, Failure> {
-    use futures::StreamExt;
+async fn settled(client: &Client, card: &TaskCard) -> Result<TaskView, CallError> {
     let board: Board = client.get("/board").await?;
     let mut changes = client.changes(board.seq).await?;
     loop {
@@ -223,8 +236,11 @@ async fn settled(client: &Client, card: &TaskCard) -> Result<TaskView, Failure> 
             | TaskStateView::Failed
             | TaskStateView::Cancelled => false,
         };
-        if !moving || changes.next().await.is_none() {
+        if !moving {
             return Ok(view);
+        }
+        if changes.next().await.is_none() {
+            changes = client.changes(board.seq).await?;
         }
     }
 }
