@@ -228,9 +228,11 @@ async fn a_team_that_cannot_start_fails_the_task_with_the_reason() {
     let card: TaskCard = client.post("/tasks", Some(&new)).await.unwrap();
     let mut changes = client.changes(0).await.unwrap();
     let failed = loop {
-        match changes.next().await.unwrap() {
-            ChangeView::Event { card, .. } if card.state == TaskStateView::Failed => break card,
-            _ => {}
+        let change = changes.next().await.unwrap();
+        if let ChangeView::Event { card, .. } = change
+            && card.state == TaskStateView::Failed
+        {
+            break card;
         }
     };
     assert_eq!(failed.id, card.id);
