@@ -70,9 +70,11 @@ impl Stream {
 
 /// Passes changes on frame by frame, until there are no more or `send` says that nobody listens.
 async fn forward(
-    mut changes: impl Source<Item = ChangeView> + Unpin,
+    changes: impl Source<Item = ChangeView> + Unpin,
     mut send: impl FnMut(Heard) -> bool,
 ) {
+    // The end may be met while a frame is gathered, and is then asked for once more.
+    let mut changes = changes.fuse();
     while let Some(first) = changes.next().await {
         let frame = Instant::now() + FRAME;
         let batch = gather(&mut changes, first, frame).await;
@@ -129,8 +131,11 @@ mod tests {
         ChangeView::Projects { seq, projects }
     }
 
+    /// Like the real stream, it must not be asked again after its end.
     fn many(count: u64) -> impl Source<Item = ChangeView> + Unpin {
-        stream::iter((1..=count).map(change))
+        Box::pin(stream::unfold(1, move |seq| async move {
+            (seq <= count).then(|| (change(seq), seq + 1))
+        }))
     }
 
     #[tokio::test(start_paused = true)]
