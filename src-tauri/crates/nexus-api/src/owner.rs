@@ -67,7 +67,7 @@ pub async fn connect(
             }
             Ownership::Taken => {
                 let socket = machine.data.socket();
-                match UnixStream::connect(&socket).await {
+                match dial(&socket).await {
                     Ok(_) => return Ok(Connection::Client(Client::Socket(socket))),
                     // It holds the lock but does not answer yet, or is about to leave.
                     Err(_) if tokio::time::Instant::now() < deadline => {
@@ -94,7 +94,7 @@ pub async fn connect(
 /// Wakes no agent and makes nothing.
 pub async fn look(machine: Machine, practice: Arc<dyn Backend>) -> Result<Client, ApiError> {
     let socket = machine.data.socket();
-    if UnixStream::connect(&socket).await.is_ok() {
+    if dial(&socket).await.is_ok() {
         return Ok(Client::Socket(socket));
     }
     let engine = Engine::look_into(machine.engine_options(practice, TakeUp::WhatIsOrdered))?;
@@ -145,6 +145,17 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+/// Connects to an owner that is the same person: anybody can put a socket into a folder that
+/// all can write.
+async fn dial(socket: &Path) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(socket).await?;
+    if stream.peer_cred()?.uid() == rustix::process::geteuid().as_raw() {
+        Ok(stream)
+    } else {
+        Err(io::Error::other("somebody else answers there"))
+    }
 }
 
 async fn serve(listener: UnixListener, router: Router) {
@@ -230,7 +241,6 @@ impl Client {
         body: Option<&impl Serialize>,
     ) -> Result<T, CallError> {
         let response = self.send(method, path, body).await?;
-        let ok = response.status().is_success();
         let bytes = response
             .into_body()
             .collect()
@@ -242,11 +252,7 @@ impl Client {
         } else {
             &bytes
         };
-        if ok {
-            return serde_json::from_slice(text).map_err(|_| CallError::Gone);
-        }
-        let problem = serde_json::from_slice(text).map_err(|_| CallError::Gone)?;
-        Err(CallError::Refused(Box::new(problem)))
+        serde_json::from_slice(text).map_err(|_| CallError::Gone)
     }
 
     /// The changes after `since`. Ends when the other side leaves or this one is too slow.
@@ -257,7 +263,28 @@ impl Client {
         Ok(parse_events(body).boxed())
     }
 
+    /// Sends a request; a refusal is an error. An owner that is about to leave counts as gone.
     async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<hyper::Response<axum::body::Body>, CallError> {
+        let response = self.exchange(method, path, body).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let body = response.into_body().collect().await;
+        let bytes = body.map_err(|_| CallError::Gone)?.to_bytes();
+        let problem: Problem = serde_json::from_slice(&bytes).map_err(|_| CallError::Gone)?;
+        let leaves = problem.code == ErrorCode::Stopping.as_str();
+        if leaves && matches!(self, Self::Socket(_)) {
+            return Err(CallError::Gone);
+        }
+        Err(CallError::Refused(Box::new(problem)))
+    }
+
+    async fn exchange(
         &self,
         method: &str,
         path: &str,
@@ -283,9 +310,7 @@ impl Client {
                 answered.map_err(|never| match never {})
             }
             Self::Socket(path) => {
-                let stream = UnixStream::connect(path)
-                    .await
-                    .map_err(|_| CallError::Gone)?;
+                let stream = dial(path).await.map_err(|_| CallError::Gone)?;
                 let (mut sender, connection) =
                     hyper::client::conn::http1::handshake(TokioIo::new(stream))
                         .await

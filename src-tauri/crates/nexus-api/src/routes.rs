@@ -158,6 +158,7 @@ async fn create_task(
             budget: cap(new.budget_usd)?,
             start: new.start,
             attended: !new.unattended,
+            trust_once: new.trust_once,
         })
         .await?;
     Ok((StatusCode::CREATED, Json(present::card(&task))))

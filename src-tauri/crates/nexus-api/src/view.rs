@@ -105,6 +105,8 @@ pub struct FolderView {
     pub checks_from: String,
     /// The command NEXUS would run to set a copy up.
     pub setup: Option<String>,
+    /// Beginnings of commands that agents may run beside the checks.
+    pub allowed_commands: Vec<String>,
     /// Ignored things that are copied along because the checks need them.
     pub copied: Vec<String>,
     /// Files whose text is quoted to the agents.
@@ -478,6 +480,9 @@ pub struct NewTask {
     /// Start now, or leave it in the backlog.
     #[serde(default)]
     pub start: bool,
+    /// The person trusts the folder with the commands it has now, for this task alone.
+    #[serde(default)]
+    pub trust_once: bool,
     /// Nobody can answer questions: what would be asked is denied and reported.
     #[serde(default)]
     pub unattended: bool,

@@ -73,6 +73,7 @@ impl Scene {
             permissions: PermissionsView::Workspace,
             budget_usd: None,
             start: false,
+            trust_once: false,
             unattended: true,
         }
     }

@@ -111,16 +111,24 @@ impl Follower {
         }
         let (answers, mut answered) = mpsc::channel(1);
         let mut changes = self.client.changes(self.seen).await?;
+        // One future for all turns of the loop: a signal between two would be lost.
+        let mut interrupted = Box::pin(tokio::signal::ctrl_c());
+        let mut look = true;
         loop {
-            let view = self.view().await?;
-            if self.is_at_rest(&view, &answers).await? {
-                self.show_the_rest(&mut changes).await?;
-                return Ok(End::Rest(Box::new(view)));
+            if std::mem::take(&mut look) {
+                let view = self.view().await?;
+                if self.is_at_rest(&view, &answers).await? {
+                    self.show_the_rest(&mut changes).await?;
+                    return Ok(End::Rest(Box::new(view)));
+                }
             }
             tokio::select! {
-                change = changes.next() => self.heard(change, &mut changes).await?,
-                Some((question, answer)) = answered.recv() => self.answer(question, answer).await?,
-                signal = tokio::signal::ctrl_c() => {
+                change = changes.next() => look = self.heard(change, &mut changes).await?,
+                Some((question, answer)) = answered.recv() => {
+                    self.answer(question, answer).await?;
+                    look = true;
+                }
+                signal = &mut interrupted => {
                     if signal.is_ok() {
                         let view = self.interrupt(changes).await?;
                         return Ok(End::Interrupted(Box::new(view)));
@@ -148,30 +156,19 @@ impl Follower {
         self.client.get(&format!("/tasks/{}", self.task)).await
     }
 
-    /// Shows changes until one may have changed where the task stands.
+    /// Shows a change, and says whether it may have changed where the task stands.
     async fn heard(
         &mut self,
-        first: Option<ChangeView>,
+        change: Option<ChangeView>,
         changes: &mut BoxStream<'static, ChangeView>,
-    ) -> Result<(), CallError> {
-        let mut next = first;
-        loop {
-            match next {
-                // Too slow, or the owner has gone: come back for what was missed.
-                None => {
-                    *changes = self.client.changes(self.seen).await?;
-                    return Ok(());
-                }
-                Some(change) => {
-                    self.show(&change);
-                    if matches!(&change, ChangeView::Event { task_id, .. } if *task_id == self.task)
-                    {
-                        return Ok(());
-                    }
-                }
-            }
-            next = changes.next().await;
-        }
+    ) -> Result<bool, CallError> {
+        let Some(change) = change else {
+            // Too slow, or the owner has gone: come back for what was missed.
+            *changes = self.client.changes(self.seen).await?;
+            return Ok(true);
+        };
+        self.show(&change);
+        Ok(matches!(&change, ChangeView::Event { task_id, .. } if *task_id == self.task))
     }
 
     /// The task came to rest with its last facts, some of which are still on their way.

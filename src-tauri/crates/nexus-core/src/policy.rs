@@ -181,8 +181,8 @@ fn split(line: &str) -> Option<Vec<Vec<String>>> {
 
 /// Programs that only read, with any arguments that stay inside the workspace.
 const READERS: &[&str] = &[
-    "ls", "pwd", "cat", "head", "tail", "wc", "grep", "rg", "diff", "file", "stat", "du", "tree",
-    "basename", "dirname", "true", "echo", "nl", "cut", "uniq",
+    "ls", "pwd", "cat", "head", "tail", "wc", "grep", "rg", "diff", "stat", "du", "basename",
+    "dirname", "true", "echo", "nl", "cut", "uniq",
 ];
 
 /// Git commands that only read, and whose options cannot make them write or run something.
@@ -203,7 +203,9 @@ fn is_read_only(words: &[String]) -> bool {
     // An absolute path, a parent or a home folder may lead out of the workspace.
     let stays = |word: &String| {
         let value = word.rsplit('=').next().unwrap_or(word);
-        !value.starts_with('/') && !value.split('/').any(|part| part == "..")
+        // An option may carry a path without a space: `-f/etc/passwd`.
+        let attached = word.starts_with('-') && !word.starts_with("--") && word.contains('/');
+        !attached && !value.starts_with('/') && !value.split('/').any(|part| part == "..")
     };
     if !arguments.iter().all(stays) {
         return false;
@@ -212,9 +214,18 @@ fn is_read_only(words: &[String]) -> bool {
         "git" => match arguments.split_first() {
             Some((command, rest)) => {
                 let harmless = |word: &String| {
-                    !["--output", "--ext-diff", "--textconv", "-o", "--exec"]
-                        .iter()
-                        .any(|option| word.starts_with(option))
+                    ![
+                        "--output",
+                        "--ext-diff",
+                        "--textconv",
+                        "--exec",
+                        "--contents",
+                        "--no-index",
+                        "-o",
+                        "-O",
+                    ]
+                    .iter()
+                    .any(|option| word.starts_with(option))
                 };
                 GIT_READERS.contains(&command.as_str()) && rest.iter().all(harmless)
             }
@@ -231,7 +242,6 @@ fn is_read_only(words: &[String]) -> bool {
                 .count()
                 <= 1
         }
-        "tree" => !arguments.iter().any(|word| word.starts_with("-o")),
         program => READERS.contains(&program),
     }
 }
@@ -308,6 +318,12 @@ mod tests {
             "git push",
             "git -c alias.x=!sh x",
             "rg --pre sh x",
+            "tree -ao src/main.rs",
+            "file -C -m a",
+            "grep -f/etc/passwd x",
+            "git blame -S/etc/passwd a",
+            "git blame --contents x a",
+            "du -X/etc/passwd",
             "uniq a b",
             "FOO=1 npm test",
             "bash -c 'npm test'",

@@ -123,6 +123,7 @@ proptest! {
             permissions: Permissions::Workspace,
             priority: Priority::Normal,
             budget: None,
+            fingerprint: String::new(),
             attended: true,
         };
         let mut log = vec![(Event::TaskCreated { spec: Box::new(spec.clone()) }, now)];

@@ -37,6 +37,7 @@ impl Desk {
             budget: options
                 .contains("budget")
                 .then(|| Usd::from_dollars(1.0).unwrap()),
+            fingerprint: String::new(),
             attended: !options.contains("unattended"),
         };
         let created = Event::TaskCreated {
@@ -154,7 +155,12 @@ impl Desk {
             "start" => self.order(Command::Start),
             "admit" => self.order(Command::Admit),
             "pause" => self.order(Command::Pause),
-            "resume" => self.order(Command::Resume),
+            "resume" => {
+                self.order(Command::Resume);
+                if self.task.phase == Phase::Queued {
+                    self.order(Command::Admit);
+                }
+            }
             "cancel" => self.order(Command::Cancel),
             "accept" => self.order(Command::Accept {
                 although_red: false,

@@ -14,7 +14,7 @@ use nexus_core::{
     Command, Event, Floor, FloorEvent, Phase, Report, Task, TaskId, TaskSpec, Timestamp, TurnId,
     TurnOutcome, TurnReport, Usage,
 };
-use nexus_store::{NewEvent, Store, StoreError, TaskSummary};
+use nexus_store::{NewEvent, Store, TaskSummary};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -52,6 +52,8 @@ pub(crate) enum Input {
         report: Report,
         reply: Option<oneshot::Sender<Vec<Event>>>,
     },
+    /// See whether something owed to the task is not under way.
+    Look { task: TaskId },
     /// Park every session and end.
     Stop { reply: oneshot::Sender<()> },
 }
@@ -142,62 +144,98 @@ pub(crate) fn inbox() -> (Inbox, mpsc::Receiver<Input>) {
 impl Dispatcher {
     /// Runs until it is stopped or cannot record any more.
     pub(crate) async fn run(mut self) {
-        self.catch_up().await;
-        loop {
-            let wake = self.next_wake();
-            let first = tokio::select! {
-                input = self.inbox.recv() => match input {
-                    Some(input) => Some(input),
+        let mut reply = None;
+        if self.catch_up().await {
+            while reply.is_none() {
+                match self.next_batch().await {
+                    Some(stop) => reply = stop,
                     None => break,
-                },
-                () = until(wake) => None,
-            };
-            let mut draft = Draft::default();
-            for input in first.into_iter().chain(self.waiting()) {
-                self.decide(input, &mut draft);
-            }
-            let stop = draft.stop.take();
-            self.let_time_pass(&mut draft);
-            self.admit(&mut draft);
-            if let Err(error) = self.record(draft).await {
-                self.fail(&error);
-                break;
-            }
-            if let Some(reply) = stop {
-                self.close().await;
-                let _ = reply.send(());
-                return;
+                }
             }
         }
         self.close().await;
+        if let Some(reply) = reply {
+            let _ = reply.send(());
+        }
     }
 
-    /// Takes nothing more and ends everything that is under way. Hands that wait to report are
-    /// let go: what they wanted to say is made good by the next start.
+    /// Takes what waits, records what follows from it. `None` when that is over for good; the
+    /// inner value is somebody who wants the engine to end.
+    async fn next_batch(&mut self) -> Option<Option<oneshot::Sender<()>>> {
+        let wake = self.next_wake();
+        let first = tokio::select! {
+            input = self.inbox.recv() => Some(input?),
+            () = until(wake) => None,
+            task = self.hands.ended() => {
+                if let Some(task) = self.shared.task(task) {
+                    self.hands.look_again(&task);
+                }
+                return Some(None);
+            }
+        };
+        let mut draft = Draft::default();
+        for input in first.into_iter().chain(self.waiting()) {
+            self.decide(input, &mut draft);
+        }
+        let stop = draft.stop.take();
+        self.let_time_pass(&mut draft);
+        self.admit(&mut draft);
+        self.record_or_fail(draft).await.then_some(stop)
+    }
+
+    /// Begins nothing more and waits until everything under way has ended, recording what it
+    /// has to say: work that is done must not be done again.
     async fn close(&mut self) {
-        self.hub.close();
+        let mut leaving = self.hands.let_go();
+        loop {
+            tokio::select! {
+                ended = leaving.ended() => match ended {
+                    Some(_) => {}
+                    None => break,
+                },
+                Some(input) = self.inbox.recv() => self.last_words(input).await,
+            }
+        }
         self.inbox.close();
-        while self.inbox.try_recv().is_ok() {}
-        self.hands.close().await;
+        while self.inbox.recv().await.is_some() {}
+        self.hub.close();
+    }
+
+    /// Records news that comes while everything ends. Orders come too late.
+    async fn last_words(&mut self, input: Input) {
+        if matches!(input, Input::News { .. }) && self.shared.world().broken.is_none() {
+            let mut draft = Draft::default();
+            self.decide(input, &mut draft);
+            self.record_or_fail(draft).await;
+        }
     }
 
     /// After a start: whatever the log says is under way begins again, for the tasks that
-    /// this engine works on.
-    async fn catch_up(&mut self) {
+    /// this engine works on. `false` when it cannot be recorded.
+    async fn catch_up(&mut self) -> bool {
         let mut draft = Draft::default();
         let world = self.shared.world();
         for id in world.tasks.keys().filter(|id| world.awake.has(**id)) {
             self.cut_off(*id, &mut draft);
         }
         self.admit(&mut draft);
-        if let Err(error) = self.record(draft).await {
-            self.fail(&error);
-            return;
+        if !self.record_or_fail(draft).await {
+            return false;
         }
         let world = self.shared.world();
         for task in world.tasks.values().filter(|task| world.awake.has(task.id)) {
             self.hands.reconcile(task);
         }
+        true
+    }
+
+    async fn record_or_fail(&mut self, draft: Draft) -> bool {
+        let recorded = self.record(draft).await;
+        if let Err(why) = &recorded {
+            tracing::error!(why, "the event log cannot be written; stopping");
+            self.shared.fail(why);
+        }
+        recorded.is_ok()
     }
 
     /// Turns that the log leaves open ended with the process that ran them; how is not known.
@@ -215,11 +253,6 @@ impl Dispatcher {
             });
             self.observe(id, &report, draft);
         }
-    }
-
-    fn fail(&self, error: &StoreError) {
-        tracing::error!(%error, "the event log cannot be written; stopping");
-        self.shared.fail(&format!("failed to {error}"));
     }
 
     /// What else waits in the queue, as far as it fits into one batch.
@@ -270,30 +303,41 @@ impl Dispatcher {
                     draft.answers.push(Answer::Events { events, reply });
                 }
             }
+            Input::Look { task } => {
+                if let Some(task) = self.drafted(task, draft) {
+                    draft.add(task, Vec::new());
+                }
+            }
             Input::Stop { reply } => draft.stop = Some(reply),
         }
     }
 
     fn order(&self, id: TaskId, command: &Command, reply: Reply<Arc<Task>>, draft: &mut Draft) {
-        let woken = self.shared.wake(id);
-        if woken {
-            self.cut_off(id, draft);
-        }
         let Some(task) = self.drafted(id, draft) else {
             let _ = reply.send(Err(EngineError::no_task(id)));
             return;
         };
-        // To be woken is to go on.
-        let goes_on = woken && *command == Command::Resume && task.phase == Phase::Active;
-        match task.decide(command, now()) {
-            Ok(events) => draft.add(task, events),
-            Err(_) if goes_on => draft.add(task, Vec::new()),
+        // A task that was left in the middle is first brought to where its log ends. If it
+        // then refuses, it is let lie: a refused order must not set agents going.
+        let asleep = !self.shared.world().awake.has(id);
+        let mut trial = Draft::default();
+        if asleep {
+            trial.tasks.insert(id, task.clone());
+            self.cut_off(id, &mut trial);
+        }
+        let task = trial.tasks.remove(&id).unwrap_or(task);
+        let goes_on = asleep && *command == Command::Resume && task.phase == Phase::Active;
+        let events = match task.decide(command, now()) {
+            Ok(events) => events,
+            Err(_) if goes_on => Vec::new(),
             Err(rejection) => {
-                draft.add(task, Vec::new());
                 let _ = reply.send(Err(rejection.into()));
                 return;
             }
-        }
+        };
+        self.shared.wake(id);
+        draft.facts.append(&mut trial.facts);
+        draft.add(task, events);
         draft.answers.push(Answer::Task { id, reply });
     }
 
@@ -375,7 +419,7 @@ impl Dispatcher {
     }
 
     /// Records the draft; then, and only then, shows it, answers and acts.
-    async fn record(&mut self, draft: Draft) -> Result<(), StoreError> {
+    async fn record(&mut self, draft: Draft) -> Result<(), String> {
         let first = self.shared.world().seq + 1;
         if !draft.facts.is_empty() {
             let last = first + draft.facts.len() as u64 - 1;
@@ -391,8 +435,10 @@ impl Dispatcher {
                 let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
                 store.append(&events, &summaries).map(|_| ())
             });
-            // The task neither panics nor is cancelled.
-            stored.await.unwrap_or(Ok(()))?;
+            let stored = stored
+                .await
+                .map_err(|error| format!("failed to record: {error}"))?;
+            stored.map_err(|error| format!("failed to {error}"))?;
             self.shared.update(
                 last,
                 draft.floor.clone(),

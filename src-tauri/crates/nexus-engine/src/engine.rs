@@ -50,6 +50,8 @@ pub struct NewTask {
     pub budget: Option<Usd>,
     pub start: bool,
     pub attended: bool,
+    /// The person trusts the folder with the commands it has now, for this task alone.
+    pub trust_once: bool,
 }
 
 impl Engine {
@@ -239,11 +241,12 @@ impl Engine {
             permissions: new.permissions,
             priority: Priority::Normal,
             budget: new.budget,
+            fingerprint: String::new(),
             attended: new.attended,
         };
         spec.check()?;
         let facts = self.inspect(&new.folder).await?;
-        if !facts.trusted {
+        if !facts.trusted && !new.trust_once {
             return Err(EngineError::new(
                 ErrorKind::Untrusted,
                 format!(
@@ -259,6 +262,7 @@ impl Engine {
         spec.project = project.id;
         spec.project_name = project.name;
         spec.folder = project.path;
+        spec.fingerprint = facts.fingerprint;
         let (reply, created) = oneshot::channel();
         let id = TaskId::new(Uuid::now_v7());
         let input = Input::Create {
@@ -294,6 +298,7 @@ impl Engine {
             budget: None,
             start: true,
             attended: true,
+            trust_once: false,
         })
         .await
     }

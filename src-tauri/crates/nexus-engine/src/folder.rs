@@ -55,9 +55,14 @@ pub(crate) fn look(
     })
 }
 
-/// Covers exactly what the person is shown and trusts: the commands that would run.
-fn fingerprint(checks: &[CommandLine], setup: &Setup, allowed: &[CommandLine]) -> String {
-    let shown = serde_json::json!([checks, setup.command, allowed]).to_string();
+/// Covers exactly what the person is shown and trusts: the commands that would run, and what
+/// is copied along.
+pub(crate) fn fingerprint(
+    checks: &[CommandLine],
+    setup: &Setup,
+    allowed: &[CommandLine],
+) -> String {
+    let shown = serde_json::json!([checks, setup.command, setup.copy, allowed]).to_string();
     let digest = Sha256::digest(shown);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

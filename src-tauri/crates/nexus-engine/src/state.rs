@@ -59,6 +59,11 @@ impl Shared {
             .clone()
     }
 
+    /// The number of the last recorded fact.
+    pub(crate) fn seq(&self) -> u64 {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).seq
+    }
+
     /// One task as it is now.
     pub(crate) fn task(&self, id: TaskId) -> Option<Arc<Task>> {
         self.0

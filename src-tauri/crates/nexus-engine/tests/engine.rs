@@ -229,6 +229,7 @@ impl Scene {
             budget: None,
             start: true,
             attended: true,
+            trust_once: false,
         };
         change(&mut new);
         self.engine.create(new).await.unwrap()
@@ -575,6 +576,7 @@ async fn an_untrusted_folder_gets_no_task() {
         budget: None,
         start: true,
         attended: true,
+        trust_once: false,
     };
     let error = scene.engine.create(new).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Untrusted);

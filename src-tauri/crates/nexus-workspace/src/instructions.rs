@@ -3,7 +3,8 @@
 //! They are text to be quoted, never configuration.
 
 use crate::plain_file::read_head;
-use nexus_core::ProjectPath;
+use crate::{GitError, Repository};
+use nexus_core::{ProjectPath, TreeId};
 use std::path::Path;
 
 /// How much of each file is read, in bytes.
@@ -35,4 +36,29 @@ pub fn instructions(folder: &Path) -> Vec<Instruction> {
         })
     });
     found.collect()
+}
+
+impl Repository {
+    /// The instructions at the top of a tree. Of a link this is where it points to.
+    pub fn instructions(&self, tree: &TreeId) -> Result<Vec<Instruction>, GitError> {
+        let mut found = Vec::new();
+        for name in FILES {
+            let Ok(path) = ProjectPath::parse(name) else {
+                continue;
+            };
+            let Some(bytes) = self.read_file(tree, &path)? else {
+                continue;
+            };
+            let limit = usize::try_from(INSTRUCTION_LIMIT).unwrap_or(usize::MAX);
+            let text = String::from_utf8_lossy(&bytes[..bytes.len().min(limit)]).into_owned();
+            if !text.trim().is_empty() {
+                found.push(Instruction {
+                    path,
+                    text,
+                    truncated: bytes.len() > limit,
+                });
+            }
+        }
+        Ok(found)
+    }
 }

@@ -113,6 +113,11 @@ pub fn folder(facts: &FolderFacts) -> FolderView {
         }
         .into(),
         setup: facts.setup.command.as_ref().map(ToString::to_string),
+        allowed_commands: facts
+            .allowed_commands
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         copied: facts.setup.copy.iter().map(ToString::to_string).collect(),
         instructions: facts.instructions.clone(),
         warnings,

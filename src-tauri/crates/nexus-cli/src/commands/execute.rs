@@ -129,18 +129,12 @@ impl Execute {
             },
             budget_usd: self.budget,
             start: true,
+            trust_once: true,
             unattended: !attended,
         };
         if self.permissions == Permissions::All {
             terminal::tell("any command may run on this machine: not contained");
         }
-        let trust = FolderBody {
-            path: folder,
-            trust: true,
-        };
-        client
-            .post::<ProjectView>("/projects", Some(&trust))
-            .await?;
         let since = client.get::<Board>("/board").await?.seq;
         let card: TaskCard = client.post("/tasks", Some(&new)).await?;
         let how = Follow {

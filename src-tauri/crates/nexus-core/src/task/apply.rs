@@ -188,6 +188,8 @@ impl Task {
                     let mut prepared = was.as_ref().clone();
                     prepared.path.clone_from(path);
                     self.workspace = Workspace::Ready(Arc::new(prepared));
+                    // Kept content has no ignored files, so what set-up made is gone.
+                    self.setup = None;
                 }
             }
         }
@@ -330,10 +332,14 @@ impl Task {
     }
 
     fn resume(&mut self) {
-        self.phase = Phase::Active;
+        self.phase = Phase::Queued;
         self.ended_at = None;
         for step in &mut self.steps {
-            if matches!(step.state, StepState::Failed | StepState::Backoff { .. }) {
+            let waits = matches!(
+                step.state,
+                StepState::Failed | StepState::Backoff { .. } | StepState::Parked { .. }
+            );
+            if waits {
                 step.state = StepState::Waiting;
             }
             step.failures = 0;

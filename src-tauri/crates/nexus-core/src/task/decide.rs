@@ -1,8 +1,8 @@
 //! What an order means, what news means, and what follows from either.
 
 use super::{
-    Command, Event, MAX_ROUNDS, PauseReason, Phase, PlannerKind, Rejection, Report, RoundReason,
-    Step, StepState, Task, Workspace,
+    Command, Effect, Event, MAX_ROUNDS, PauseReason, Phase, PlannerKind, Rejection, Report,
+    RoundReason, Step, StepState, Task, Workspace,
 };
 use crate::{
     Answer, AnsweredBy, Approval, ApprovalId, CheckTime, Message, MessageId, MessageKind,
@@ -74,7 +74,9 @@ impl Task {
                     evidence: evidence.clone(),
                 }]
             }
-            Report::ChecksRan { run, changes } => {
+            Report::ChecksRan { run, changes }
+                if self.owes(&Effect::RunChecks { time: run.time }) =>
+            {
                 vec![Event::ChecksRan {
                     run: run.clone(),
                     changes: changes.clone(),
@@ -120,13 +122,13 @@ impl Task {
                 }]
             }
             Report::Applied if self.is_accepting() => vec![Event::Accepted],
-            Report::WorkspaceDropped { kept } => {
+            Report::WorkspaceDropped { kept } if self.owes(&Effect::DropWorkspace) => {
                 vec![Event::WorkspaceDropped { kept: kept.clone() }]
             }
-            Report::WorkspaceRestored { path } => {
+            Report::WorkspaceRestored { path } if self.is_dropped() => {
                 vec![Event::WorkspaceRestored { path: path.clone() }]
             }
-            Report::Failed(failure) if !self.is_at_rest() => {
+            Report::Failed(failure) if self.phase == Phase::Active => {
                 vec![Event::TaskFailed {
                     failure: failure.clone(),
                 }]
@@ -136,6 +138,9 @@ impl Task {
             | Report::Planned(_)
             | Report::PlannerFailed { .. }
             | Report::SetupRan(_)
+            | Report::ChecksRan { .. }
+            | Report::WorkspaceDropped { .. }
+            | Report::WorkspaceRestored { .. }
             | Report::Progress { .. }
             | Report::Result { .. }
             | Report::Withdrawn { .. }
@@ -198,7 +203,7 @@ impl Task {
     }
 
     /// May this step take a turn now?
-    fn may_begin(&self, step: &Step, now: Timestamp) -> bool {
+    pub(super) fn may_begin(&self, step: &Step, now: Timestamp) -> bool {
         let due = match step.state {
             StepState::Waiting => true,
             StepState::Backoff { until } | StepState::Parked { until } => until <= now,
@@ -209,8 +214,10 @@ impl Task {
         };
         let prepared = match step.planned.kind {
             StepKind::Analysis => true,
-            StepKind::Implementation | StepKind::Tests => self.baseline.is_some(),
-            StepKind::Validation => self.has_evidence(),
+            StepKind::Implementation | StepKind::Tests => {
+                self.is_set_up() && self.baseline.is_some()
+            }
+            StepKind::Validation => self.is_set_up() && self.has_evidence(),
         };
         let role_free = self
             .turns
@@ -225,6 +232,15 @@ impl Task {
                 .is_some_and(|before| before.state == StepState::Done)
         };
         step.planned.after.iter().copied().all(done)
+    }
+
+    /// Is the copy ready for checks and for work that needs what they need?
+    fn is_set_up(&self) -> bool {
+        let needed = self
+            .workspace
+            .prepared()
+            .is_some_and(|prepared| prepared.setup.is_some());
+        !needed || self.setup.is_some()
     }
 
     /// Were the checks taken on the work of this round?
@@ -449,6 +465,14 @@ impl Task {
             state: self.state(),
             wanted: command.describe(),
         }
+    }
+
+    fn owes(&self, effect: &Effect) -> bool {
+        self.owed().contains(effect)
+    }
+
+    fn is_dropped(&self) -> bool {
+        matches!(self.workspace, Workspace::Dropped { .. })
     }
 
     fn is_accepting(&self) -> bool {

@@ -120,7 +120,8 @@ impl Task {
     }
 
     /// The sessions of seats that still have something to do. Until somebody is at work only
-    /// the first of them: starting all processes at once would make that one late.
+    /// the first of them: starting all processes at once would make that one late. A process
+    /// is told what may still be spent when it starts, so under a cap each starts in its turn.
     fn owed_sessions(&self) -> Vec<Effect> {
         let at_work = self.sessions.values().any(|session| session.begun);
         let mut roles: Vec<Role> = Vec::new();
@@ -133,7 +134,11 @@ impl Task {
                 roles.push(step.planned.role);
             }
         }
-        roles.truncate(if at_work { roles.len() } else { 1 });
+        roles.truncate(if at_work && self.budget.is_none() {
+            roles.len()
+        } else {
+            1
+        });
         let sessions = roles
             .iter()
             .filter_map(|role| self.sessions.get_key_value(role));
@@ -154,7 +159,10 @@ impl Task {
         self.steps
             .iter()
             .filter_map(|step| match step.state {
-                StepState::Backoff { until } | StepState::Parked { until } => Some(until),
+                // One that cannot begin then is looked at when what it waits for has happened.
+                StepState::Backoff { until } | StepState::Parked { until } => {
+                    self.may_begin(step, until).then_some(until)
+                }
                 StepState::Waiting
                 | StepState::Running { .. }
                 | StepState::Done

@@ -41,6 +41,9 @@ pub struct TaskSpec {
     pub priority: Priority,
     /// The task pauses when it has cost this much.
     pub budget: Option<Usd>,
+    /// Stands for the commands of the folder that the person trusted for this task. Others do
+    /// not run.
+    pub fingerprint: String,
     /// Somebody can answer questions. When not, what would be asked is denied and reported.
     pub attended: bool,
 }

@@ -93,13 +93,13 @@ impl Bench<'_> {
         let mut evidence = Vec::new();
         for (number, command) in self.prepared.checks.iter().enumerate() {
             let name = format!("{}-{}", label.replace(' ', "-"), number + 1);
-            match self.one(command, &tree, &name).await? {
+            let proof = self.one(command, &tree, &name).await;
+            // However it ended, and before the next: each check is about the same content.
+            self.put_back(tree.clone()).await?;
+            match proof? {
                 Some(proof) => evidence.push(proof),
                 None => return Ok(None),
             }
-        }
-        if !self.prepared.checks.is_empty() {
-            self.put_back(tree.clone()).await?;
         }
         Ok(Some((
             CheckRun {

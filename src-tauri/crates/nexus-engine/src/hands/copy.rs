@@ -1,10 +1,11 @@
 //! Copies of the project: made, restored, applied to the person's folder, and put away.
 
 use super::Tools;
-use crate::{DataDir, EngineError, ErrorKind};
+use crate::{DataDir, EngineError, ErrorKind, folder::fingerprint};
 use nexus_agent::PlanBrief;
 use nexus_core::{
     Failure, FailureKind, FileOperation, PreparedWorkspace, Report, SnapshotId, Task, TaskId,
+    TaskSpec,
 };
 use nexus_workspace::{
     ApplyError, ProjectConfig, Repository, Source, Workspace, WorkspaceError, checks,
@@ -23,11 +24,13 @@ pub(super) async fn prepare(tools: &Tools, task: &Task) {
     let made = blocking(move || {
         let folder = Path::new(&spec.folder);
         let config = ProjectConfig::read(folder)?;
+        let setup = setup(folder, &config);
+        let checks = checks(folder, &config);
+        trusted(&spec, &fingerprint(&checks, &setup, &config.allow_commands))?;
         let source = Source::new(folder, &config.exclude, options.limits.clone())?;
         let repository = Repository::open(&options.data.repository(spec.project))?;
         let snapshot = repository.snapshot(&source, &format!("{} before", spec.name()))?;
         repository.keep(&base_ref(id), &snapshot.id)?;
-        let setup = setup(folder, &config);
         let dir = options.data.workspace(id);
         crate::data_dir::private_dir(&options.data.task(id))?;
         // What a crash left half-known is made anew: nobody has worked in it.
@@ -46,7 +49,7 @@ pub(super) async fn prepare(tools: &Tools, task: &Task) {
             base: snapshot.id,
             tree: snapshot.tree,
             files: snapshot.files,
-            checks: checks(folder, &config),
+            checks,
             setup: setup.command,
             allowed_commands: config.allow_commands,
             notes: skipped.chain(not_copied).collect(),
@@ -187,7 +190,10 @@ pub(super) async fn restore(tools: &Tools, task: &Task, from: SnapshotId) {
         let repository = Repository::open(&options.data.repository(spec.project))?;
         let dir = options.data.workspace(id);
         remove_workspace(&dir).map_err(storage)?;
-        let copy = setup(folder, &config).copy;
+        let setup = setup(folder, &config);
+        let checks = checks(folder, &config);
+        trusted(&spec, &fingerprint(&checks, &setup, &config.allow_commands))?;
+        let copy = setup.copy;
         let workspace = repository
             .check_out(&source, &was.base, &dir, &copy)
             .map_err(storage)?;
@@ -214,6 +220,20 @@ pub(super) fn open(data: &DataDir, task: &Task) -> Result<(Repository, Workspace
         .open_workspace(&data.workspace(task.id))
         .map_err(storage)?;
     Ok((repository, workspace))
+}
+
+/// The commands are those that the person trusted for this task.
+fn trusted(spec: &TaskSpec, found: &str) -> Result<(), EngineError> {
+    if spec.fingerprint == found {
+        return Ok(());
+    }
+    Err(EngineError::new(
+        ErrorKind::Untrusted,
+        format!(
+            "the checks, set-up or allowed commands of {} changed since this task was made: look at them and make the task anew",
+            spec.folder
+        ),
+    ))
 }
 
 fn base_ref(task: TaskId) -> String {

@@ -10,7 +10,12 @@ mod place;
 mod scratchpads;
 mod seat;
 
-use crate::{EngineOptions, changes::Hub, dispatcher::Inbox, state::Shared};
+use crate::{
+    EngineOptions,
+    changes::Hub,
+    dispatcher::{Inbox, Input},
+    state::Shared,
+};
 use nexus_core::{
     Answer, ApprovalId, Effect, Event, Report, Role, Task, TaskId, TurnId, TurnOutcome, TurnReport,
     Usage,
@@ -20,8 +25,12 @@ use seat::{Seat, SeatOrder};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
+    time::Duration,
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+};
 
 /// What every hand may use.
 #[derive(Clone, Debug)]
@@ -54,7 +63,45 @@ impl Locks {
 pub(crate) struct Hands {
     tools: Tools,
     tasks: BTreeMap<TaskId, TaskHands>,
+    crew: Crew,
+    /// Nothing new is begun.
+    closing: bool,
+}
+
+/// The running hands, and which task each works for.
+#[derive(Default)]
+pub(crate) struct Crew {
     running: JoinSet<()>,
+    owners: HashMap<tokio::task::Id, TaskId>,
+}
+
+impl Crew {
+    fn spawn(
+        &mut self,
+        task: TaskId,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> AbortHandle {
+        let handle = self.running.spawn(work);
+        self.owners.insert(handle.id(), task);
+        handle
+    }
+
+    /// The task of the next hand that ends, whether well or by a mistake of ours; `None` when
+    /// there is no hand.
+    pub(crate) async fn ended(&mut self) -> Option<TaskId> {
+        loop {
+            let id = match self.running.join_next_with_id().await? {
+                Ok((id, ())) => id,
+                Err(error) => {
+                    tracing::error!(%error, "a hand failed");
+                    error.id()
+                }
+            };
+            if let Some(task) = self.owners.remove(&id) {
+                return Some(task);
+            }
+        }
+    }
 }
 
 /// What is under way for one task.
@@ -63,42 +110,96 @@ struct TaskHands {
     jobs: Vec<Job>,
     seats: BTreeMap<Role, Seat>,
     /// Turns that were handed to their seat, so that none is handed over twice.
-    handed: BTreeMap<TurnId, Role>,
+    handed: BTreeMap<TurnId, Handed>,
     /// How many messages the scratchpads show.
     projected: usize,
 }
 
-/// A piece of work that ends by itself.
+/// A turn that a seat was given.
+#[derive(Clone, Copy)]
+struct Handed {
+    role: Role,
+    /// Its end was reported in the seat's place, because the seat is gone.
+    lost: bool,
+}
+
+/// A piece of work that ends by itself. It is never forgotten before it has: some cannot be
+/// stopped in the middle, and two must not work on one workspace.
 struct Job {
     effect: Effect,
-    /// Told to stop by dropping.
-    stop: watch::Sender<()>,
-    done: tokio::task::AbortHandle,
+    /// Dropped to ask it to stop.
+    stop: Option<watch::Sender<()>>,
+    done: AbortHandle,
 }
+
+/// How long a piece of work that ended without a result rests before it is tried again.
+const REST: Duration = Duration::from_secs(5);
 
 impl Hands {
     pub(crate) fn new(tools: Tools) -> Self {
         Self {
             tools,
             tasks: BTreeMap::new(),
-            running: JoinSet::new(),
+            crew: Crew::default(),
+            closing: false,
         }
+    }
+
+    /// The task for which something has ended. Waits for ever while nothing is under way.
+    pub(crate) async fn ended(&mut self) -> TaskId {
+        match self.crew.ended().await {
+            Some(task) => task,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Looks again after something has ended: what could not begin beside it begins now, and
+    /// what it was to bring about and did not is tried again after a rest.
+    pub(crate) fn look_again(&mut self, task: &Arc<Task>) {
+        let hands = self.tasks.entry(task.id).or_default();
+        let ended = hands.jobs.iter().filter(|job| job.done.is_finished());
+        let fruitless: Vec<_> = ended
+            .filter(|job| job.stop.is_some())
+            .map(|job| job.effect.clone())
+            .collect();
+        let owed = task.owed();
+        if fruitless.iter().any(|effect| owed.contains(effect)) {
+            let (inbox, id) = (self.tools.inbox.clone(), task.id);
+            self.crew.spawn(id, async move {
+                tokio::time::sleep(REST).await;
+                inbox.put(Input::Look { task: id }).await;
+            });
+        }
+        self.make_it_so(task, &fruitless);
     }
 
     /// Makes what is under way for `task` what is owed to it.
     pub(crate) fn reconcile(&mut self, task: &Arc<Task>) {
-        while self.running.try_join_next().is_some() {}
+        self.make_it_so(task, &[]);
+    }
+
+    fn make_it_so(&mut self, task: &Arc<Task>, resting: &[Effect]) {
+        if self.closing {
+            return;
+        }
         let owed = task.owed();
         let hands = self.tasks.entry(task.id).or_default();
         hands.jobs.retain(|job| !job.done.is_finished());
-        hands.jobs.retain(|job| owed.contains(&job.effect));
+        for job in hands
+            .jobs
+            .iter_mut()
+            .filter(|job| !owed.contains(&job.effect))
+        {
+            job.stop = None;
+        }
+        hands.mourn(task, &self.tools, &mut self.crew);
         for effect in owed {
             match effect {
                 Effect::WarmSession { role, .. } => {
-                    hands.seat(task, role, &self.tools, &mut self.running);
+                    hands.seat(task, role, &self.tools, &mut self.crew);
                 }
                 Effect::RunTurn { turn } => {
-                    hands.run_turn(task, turn, &self.tools, &mut self.running);
+                    hands.run_turn(task, turn, &self.tools, &mut self.crew);
                 }
                 effect @ (Effect::PrepareWorkspace
                 | Effect::MakePlan
@@ -108,18 +209,17 @@ impl Hands {
                 | Effect::Apply { .. }
                 | Effect::DropWorkspace
                 | Effect::RestoreWorkspace { .. }) => {
-                    hands.start(task, effect, &self.tools, &mut self.running)
+                    if !resting.contains(&effect) {
+                        hands.start(task, effect, &self.tools, &mut self.crew);
+                    }
                 }
             }
         }
-        hands.stop_unwanted_turns(task, &self.tools, &mut self.running);
+        hands.stop_unwanted_turns(task, &self.tools, &mut self.crew);
         hands.close_unwanted_seats(task);
         if task.messages.len() != hands.projected {
             hands.projected = task.messages.len();
-            scratchpads::project(&self.tools, Arc::clone(task), &mut self.running);
-        }
-        if hands.is_idle() && task.is_at_rest() && hands.projected == task.messages.len() {
-            hands.handed.clear();
+            scratchpads::project(&self.tools, Arc::clone(task), &mut self.crew);
         }
     }
 
@@ -135,35 +235,45 @@ impl Hands {
         }
     }
 
-    /// Closes every session politely and waits until all processes are gone.
-    pub(crate) async fn close(&mut self) {
-        for (_, hands) in std::mem::take(&mut self.tasks) {
-            // Dropping the orders closes a seat; dropping a job's stop ends the job.
-            drop(hands);
-        }
-        while self.running.join_next().await.is_some() {}
+    /// Begins nothing more, asks everything to end, and hands over those that still have to.
+    pub(crate) fn let_go(&mut self) -> Crew {
+        self.closing = true;
+        // Dropping the orders closes a seat politely; dropping a job's stop ends the job.
+        self.tasks.clear();
+        std::mem::take(&mut self.crew)
+    }
+}
+
+/// Does it change the task's workspace, or run in it?
+fn is_about_workspace(effect: &Effect) -> bool {
+    match effect {
+        Effect::PrepareWorkspace
+        | Effect::RunSetup
+        | Effect::RunChecks { .. }
+        | Effect::DropWorkspace
+        | Effect::RestoreWorkspace { .. } => true,
+        Effect::MakePlan
+        | Effect::WarmSession { .. }
+        | Effect::RunTurn { .. }
+        | Effect::PlanApply
+        | Effect::Apply { .. } => false,
     }
 }
 
 impl TaskHands {
-    fn is_idle(&self) -> bool {
-        self.jobs.is_empty() && self.seats.is_empty()
-    }
-
-    /// Starts a job unless it is under way.
-    fn start(
-        &mut self,
-        task: &Arc<Task>,
-        effect: Effect,
-        tools: &Tools,
-        running: &mut JoinSet<()>,
-    ) {
-        if self.jobs.iter().any(|job| job.effect == effect) {
+    /// Starts a job, unless it is under way or another one is busy in the same place. Then it
+    /// is looked at again when that has ended.
+    fn start(&mut self, task: &Arc<Task>, effect: Effect, tools: &Tools, crew: &mut Crew) {
+        let in_the_way = |job: &Job| {
+            job.effect == effect || (is_about_workspace(&job.effect) && is_about_workspace(&effect))
+        };
+        if self.jobs.iter().any(in_the_way) {
             return;
         }
         let (stop, stopped) = watch::channel(());
-        let (tools, task, wanted) = (tools.clone(), Arc::clone(task), effect.clone());
-        let done = running.spawn(async move {
+        let (tools, id) = (tools.clone(), task.id);
+        let (task, wanted) = (Arc::clone(task), effect.clone());
+        let done = crew.spawn(id, async move {
             match wanted {
                 Effect::PrepareWorkspace => copy::prepare(&tools, &task).await,
                 Effect::MakePlan => copy::plan(&tools, &task).await,
@@ -177,7 +287,22 @@ impl TaskHands {
                 Effect::WarmSession { .. } | Effect::RunTurn { .. } => {}
             }
         });
-        self.jobs.push(Job { effect, stop, done });
+        self.jobs.push(Job {
+            effect,
+            stop: Some(stop),
+            done,
+        });
+    }
+
+    /// Ends the turns of seats that are gone without having ended them.
+    fn mourn(&mut self, task: &Task, tools: &Tools, crew: &mut Crew) {
+        self.handed.retain(|turn, _| task.turns.contains_key(turn));
+        for (turn, handed) in &mut self.handed {
+            let gone = self.seats.get(&handed.role).is_none_or(Seat::is_gone);
+            if gone && !std::mem::replace(&mut handed.lost, true) {
+                end_turn(task.id, *turn, TurnOutcome::OutputLost, tools, crew);
+            }
+        }
     }
 
     /// The seat of a role, taken with the session the task has for it now.
@@ -186,7 +311,7 @@ impl TaskHands {
         task: &Arc<Task>,
         role: Role,
         tools: &Tools,
-        running: &mut JoinSet<()>,
+        crew: &mut Crew,
     ) -> Option<&Seat> {
         let session = task.sessions.get(&role)?;
         let replaced = self
@@ -200,43 +325,43 @@ impl TaskHands {
         Some(
             self.seats
                 .entry(role)
-                .or_insert_with(|| seat::take(tools.clone(), task.id, role, session.id, running)),
+                .or_insert_with(|| seat::take(tools.clone(), task.id, role, session.id, crew)),
         )
     }
 
-    fn run_turn(
-        &mut self,
-        task: &Arc<Task>,
-        turn: TurnId,
-        tools: &Tools,
-        running: &mut JoinSet<()>,
-    ) {
+    fn run_turn(&mut self, task: &Arc<Task>, turn: TurnId, tools: &Tools, crew: &mut Crew) {
         if self.handed.contains_key(&turn) {
             return;
         }
         let Some(role) = task.turns.get(&turn).map(|turn| turn.role) else {
             return;
         };
-        if let Some(seat) = self.seat(task, role, tools, running) {
+        if let Some(seat) = self.seat(task, role, tools, crew) {
             seat.order(SeatOrder::Run { turn });
-            self.handed.insert(turn, role);
+            self.handed.insert(turn, Handed { role, lost: false });
         }
     }
 
     /// Stops turns that run although the task does not want them any more.
-    fn stop_unwanted_turns(&mut self, task: &Task, tools: &Tools, running: &mut JoinSet<()>) {
+    fn stop_unwanted_turns(&mut self, task: &Task, tools: &Tools, crew: &mut Crew) {
         let wanted = task.owed();
         let is_wanted = |turn: TurnId| wanted.contains(&Effect::RunTurn { turn });
         for turn in task.turns.values().filter(|turn| !is_wanted(turn.id)) {
-            let was_handed = self.handed.insert(turn.id, turn.role).is_some();
-            match self.seats.get(&turn.role) {
-                Some(seat) if was_handed => seat.order(SeatOrder::Stop { turn: turn.id }),
+            match (self.handed.get(&turn.id), self.seats.get(&turn.role)) {
+                (Some(_), Some(seat)) => seat.order(SeatOrder::Stop { turn: turn.id }),
+                // Its end is on its way.
+                (Some(_), None) => {}
                 // Called off before anybody had begun it.
-                _ if !was_handed => end_unbegun(task.id, turn.id, tools, running),
-                _ => {}
+                (None, _) => {
+                    let handed = Handed {
+                        role: turn.role,
+                        lost: true,
+                    };
+                    self.handed.insert(turn.id, handed);
+                    end_turn(task.id, turn.id, TurnOutcome::Interrupted, tools, crew);
+                }
             }
         }
-        self.handed.retain(|turn, _| task.turns.contains_key(turn));
     }
 
     /// Closes seats whose session is not wanted and that run nothing.
@@ -260,24 +385,16 @@ impl TaskHands {
     }
 }
 
-/// Reports the end of a turn that no seat was ever given.
-fn end_unbegun(task: TaskId, turn: TurnId, tools: &Tools, running: &mut JoinSet<()>) {
+/// Reports the end of a turn in the place of a seat.
+fn end_turn(task: TaskId, turn: TurnId, outcome: TurnOutcome, tools: &Tools, crew: &mut Crew) {
     let inbox = tools.inbox.clone();
-    running.spawn(async move {
+    crew.spawn(task, async move {
         let report = TurnReport {
             turn,
-            outcome: TurnOutcome::Interrupted,
+            outcome,
             usage: Usage::default(),
             duration_ms: 0,
         };
         inbox.tell(task, Report::TurnEnded(report)).await;
     });
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        // Closing the channel is the request to stop; a job that cannot be stopped in the
-        // middle (a copy, an apply) ends by itself and its news is stale.
-        let _ = self.stop.send(());
-    }
 }

@@ -1,18 +1,18 @@
 //! Keeps the six Markdown files in step with the messages.
 
-use super::Tools;
+use super::{Crew, Tools};
 use crate::data_dir::private_dir;
 use nexus_core::{Task, scratchpad::Scratchpad};
 use std::{fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc};
-use tokio::task::JoinSet;
 
 /// Writes the files of a task anew, each in one step. They are projections: a failure is
 /// logged and the next message tries again.
-pub(super) fn project(tools: &Tools, task: Arc<Task>, running: &mut JoinSet<()>) {
+pub(super) fn project(tools: &Tools, task: Arc<Task>, crew: &mut Crew) {
     let dir = tools.options.data.scratchpads(task.id);
     let lock = tools.locks.of(&dir.to_string_lossy());
     let shared = tools.shared.clone();
-    running.spawn(async move {
+    let id = task.id;
+    crew.spawn(id, async move {
         let _one_at_a_time = lock.lock().await;
         // Whoever comes late writes what is true by now.
         let task = shared.task(task.id).unwrap_or(task);

@@ -1,25 +1,26 @@
 //! A seat of a task's team: one session, its process kept warm between turns, and whatever
 //! the running turn waits for.
 
-use super::{Tools, place};
+use super::{Crew, Tools, place};
 use crate::{Change, changes::Live, dispatcher::now};
 use nexus_agent::{
     CallReply, RequestKey, Session, SessionCommand, SessionEvent, SessionSpec, ToolDecision,
 };
 use nexus_core::{
     AgentCall, Answer, ApprovalId, Event, Instruction, Persona, Question, Report, Role, SessionId,
-    Task, TaskId, ToolRequest, TurnId, TurnOutcome, TurnReport, TurnUpdate, Usage, Writes,
+    Task, TaskId, ToolRequest, TurnId, TurnOutcome, TurnReport, TurnUpdate, Usage, Usd, Writes,
     policy::{self, Ground, Judgement},
     scratchpad,
 };
 use nexus_store::{NewProcess, TranscriptLine, TranscriptWriter};
+use nexus_workspace::Repository;
 use std::{
     collections::HashMap,
     path::Path,
     sync::{Arc, PoisonError},
     time::Duration,
 };
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::sync::mpsc;
 
 /// What the dispatcher may ask of a seat.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub(super) fn take(
     task: TaskId,
     role: Role,
     session: SessionId,
-    running: &mut JoinSet<()>,
+    crew: &mut Crew,
 ) -> Seat {
     let (orders, inbox) = mpsc::unbounded_channel();
     let sitter = Sitter {
@@ -62,11 +63,12 @@ pub(super) fn take(
         role,
         session,
         open: None,
+        opened_with: None,
         ledger: None,
         turn: None,
         waiting: HashMap::new(),
     };
-    running.spawn(sitter.sit(inbox));
+    crew.spawn(task, sitter.sit(inbox));
     Seat { session, orders }
 }
 
@@ -77,6 +79,8 @@ struct Sitter {
     role: Role,
     session: SessionId,
     open: Option<Session>,
+    /// What the open process was told may be spent.
+    opened_with: Option<Usd>,
     ledger: Option<i64>,
     turn: Option<RunningTurn>,
     waiting: HashMap<ApprovalId, Waiting>,
@@ -158,6 +162,10 @@ impl Sitter {
             stopping: false,
             transcript,
         });
+        // A process keeps to what it was told at its start, so under a cap it starts anew.
+        if self.open.is_some() && self.opened_with != task.budget_left() {
+            self.close().await;
+        }
         if let Err(outcome) = self.ensure_open().await {
             self.end_turn(outcome, Usage::default(), None).await;
             return;
@@ -169,15 +177,18 @@ impl Sitter {
         }
     }
 
-    /// What the project itself tells agents, read from the copy as it was taken.
+    /// What the project itself tells agents, as it was when the copy was made: an agent must
+    /// not instruct the others in the project's name.
     async fn instructions(&self, task: &Task) -> Vec<Instruction> {
         let Some(prepared) = task.workspace.prepared() else {
             return Vec::new();
         };
-        let path = prepared.path.clone();
-        let read =
-            tokio::task::spawn_blocking(move || nexus_workspace::instructions(Path::new(&path)));
-        let found = read.await.unwrap_or_default().into_iter();
+        let dir = self.tools.options.data.repository(task.spec.project);
+        let tree = prepared.tree.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            Repository::open(&dir).ok()?.instructions(&tree).ok()
+        });
+        let found = read.await.ok().flatten().unwrap_or_default().into_iter();
         found
             .map(|found| Instruction {
                 path: found.path.to_string(),
@@ -224,6 +235,7 @@ impl Sitter {
             .open(spec)
             .await?;
         self.ledger = self.note_process(&session).await;
+        self.opened_with = task.budget_left();
         self.open = Some(session);
         Ok(())
     }
@@ -327,7 +339,7 @@ impl Sitter {
             line,
             update,
         };
-        let seq = self.tools.shared.world().seq;
+        let seq = self.tools.shared.seq();
         self.tools.hub.publish(Change::Live {
             seq,
             at,
