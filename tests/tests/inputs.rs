@@ -424,8 +424,19 @@ fn a_damaged_store_is_not_worked_with() {
     let (env, project) = ready();
     env.execute(&project, &[]).expect(0);
     let store = env.data().join("nexus.db");
-    let good = fs::read(&store).unwrap();
-    fs::write(&store, b"this is no database at all").unwrap();
+    // Whatever is still beside the store belongs to it.
+    let kept = |name: &str| {
+        fs::read(env.data().join(name))
+            .ok()
+            .map(|bytes| (name.to_owned(), bytes))
+    };
+    let good: Vec<_> = ["nexus.db", "nexus.db-wal"]
+        .into_iter()
+        .filter_map(kept)
+        .collect();
+    for (name, _) in &good {
+        fs::write(env.data().join(name), b"this is no database at all").unwrap();
+    }
     for args in [
         &["execute", "--task", TASK, "--project", "shop"][..],
         &["task", "list"],
@@ -435,7 +446,9 @@ fn a_damaged_store_is_not_worked_with() {
         assert!(ended.stderr.contains("nexus.db"), "{ended:?}");
     }
     assert_eq!(fs::read(&store).unwrap(), b"this is no database at all");
-    fs::write(&store, good).unwrap();
+    for (name, bytes) in good {
+        fs::write(env.data().join(name), bytes).unwrap();
+    }
     assert_eq!(env.tasks().len(), 1);
 }
 
