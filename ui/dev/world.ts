@@ -844,6 +844,7 @@ export class World {
       checks: ['npm run check', 'npm test'],
       checks_from: 'detected',
       setup: 'npm ci',
+      allowed_commands: ['npm run lint'],
       copied: ['node_modules', '.env'],
       instructions: ['CLAUDE.md'],
       warnings: ['.env is copied along: it may hold secrets that the agents can read.'],

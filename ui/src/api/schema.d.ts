@@ -623,6 +623,8 @@ export interface components {
         };
         /** @description What NEXUS found in a folder by looking, before anything in it was run. */
         FolderView: {
+            /** @description Beginnings of commands that agents may run beside the checks. */
+            allowed_commands: string[];
             /** @description Commands NEXUS would run as checks, as one would type them. */
             checks: string[];
             /** @description Where the checks come from: `detected` or `.nexus/config.toml`. */
@@ -684,6 +686,8 @@ export interface components {
             text: string;
             /** @description A title of at most 200 characters; taken from the text when left out. */
             title?: string | null;
+            /** @description The person trusts the folder with the commands it has now, for this task alone. */
+            trust_once?: boolean;
             /** @description Nobody can answer questions: what would be asked is denied and reported. */
             unattended?: boolean;
         };

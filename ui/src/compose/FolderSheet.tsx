@@ -86,6 +86,11 @@ function Trust({ folder }: { folder: Folder }) {
             <Command key={check} text={check} />
           ))}
         </Fact>
+        <Fact name="Commands agents may run beside the checks" none="None">
+          {folder.allowed_commands.map((command) => (
+            <Command key={command} text={command} />
+          ))}
+        </Fact>
         <Fact name="Copied along although ignored" none="Nothing">
           {folder.copied.map((name) => (
             <Command key={name} text={name} />
