@@ -16,7 +16,7 @@ use nexus_core::{
     ProjectId, ProjectPath, Task, TaskId, TaskSpec, Team, TurnOutcome, Usd,
 };
 use nexus_store::{Reader, Store, StoreKey, Transcripts};
-use nexus_workspace::{Patch, ProjectConfig, Repository, Source};
+use nexus_workspace::{Git, Patch, ProjectConfig, Repository, Source};
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
@@ -308,6 +308,7 @@ impl Engine {
         let backend = self.options.backends.of(team);
         let (options, path) = (Arc::clone(&self.options), facts.folder.path.clone());
         let measured = blocking(move || {
+            Git::find()?;
             let config = ProjectConfig::read(&path)?;
             let source = Source::new(&path, &config.exclude, options.limits.clone())?;
             Ok(source.measure()?)
