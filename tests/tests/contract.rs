@@ -139,7 +139,7 @@ fn permissive<'a>() -> Engine<'a> {
 async fn one_turn_gives_its_text_and_its_cost() {
     let bench = Bench::echo().await;
     let mut session = bench.open(bench.spec()).await;
-    let process = session.process.clone().expect("a process for the ledger");
+    let process = session.process.expect("a process for the ledger");
     assert!(process.pid > 1 && process.start_ticks > 0);
     let turn = Engine::default().turn(&mut session, "hello").await;
     assert_eq!(turn.text(), "echo[1]: hello");

@@ -2,6 +2,10 @@
 //! nothing of them is left.
 
 #![expect(clippy::expect_used, reason = "what a test sets up has to work")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "these tests look at guarded programs from outside, with programs that have no guard"
+)]
 
 use nexus_process::{
     Ended, Launcher, Output, Process, ProcessIdentity, Spawn, StartError, Stdin, Tag, find_tagged,
