@@ -34,6 +34,12 @@ pub(crate) struct Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
+        if std::thread::panicking() && !self.path.is_empty() {
+            let test = std::thread::current();
+            // What was on the screen tells more than the words of the failure.
+            let name = test.name().unwrap_or("test").replace("::", "-");
+            let _ = self.try_picture(&format!("failed-{name}"));
+        }
         let group = Pid::from_child(&self.session);
         // It may have ended by itself.
         let _ = kill_process_group(group, Signal::TERM);
@@ -91,6 +97,16 @@ impl Window {
         self.on_element(css, "click", &json!({}));
     }
 
+    /// Clicks the element until the other one shows. A page that moves under the mouse swallows
+    /// a click, from a person too, who then clicks again.
+    pub(crate) fn click_for(&self, css: &str, other: &str) {
+        until(&format!("a click on {css} shows {other}"), || {
+            // While the other one opens, it may be in the way of the next click.
+            let _ = self.try_on_element(css, "click", &json!({}));
+            self.text(other).is_some()
+        });
+    }
+
     /// Types into the element.
     pub(crate) fn type_into(&self, css: &str, text: &str) {
         self.on_element(css, "value", &json!({ "text": text }));
@@ -141,12 +157,16 @@ impl Window {
         let painted = "return new Promise((done) => requestAnimationFrame(() => \
             requestAnimationFrame(() => done(true))))";
         assert_eq!(self.run(painted, &[]), true);
-        let path = format!("{}/screenshot", self.path);
-        let base64 = self.request("GET", &path, None).unwrap();
+        self.try_picture(name).unwrap();
+    }
+
+    fn try_picture(&self, name: &str) -> Result<(), String> {
+        let base64 = self.request("GET", &format!("{}/screenshot", self.path), None)?;
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("window");
-        fs::create_dir_all(&folder).unwrap();
         let file = folder.join(format!("{name}.png"));
-        fs::write(file, from_base64(base64.as_str().unwrap())).unwrap();
+        fs::create_dir_all(folder).map_err(|error| error.to_string())?;
+        let picture = from_base64(base64.as_str().unwrap_or_default());
+        fs::write(file, picture).map_err(|error| error.to_string())
     }
 
     /// Ends the session, and with it the program.
