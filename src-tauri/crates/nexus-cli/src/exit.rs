@@ -62,7 +62,7 @@ fn of_review(task: &TaskView, accept: bool) -> u8 {
         task.card.standing,
         Some(StandingView::BrokenByUs | StandingView::RedBefore)
     );
-    if task.stuck_unasked && !(accept && red) {
+    if task.stuck_unasked {
         return NEEDS_YOU;
     }
     if !accept {

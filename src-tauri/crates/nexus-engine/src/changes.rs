@@ -100,10 +100,14 @@ impl ChangeStream {
         }
         loop {
             let change = self.coming.recv().await.ok()?;
+            // What a turn shows carries the number of a fact that may still be on its way, so
+            // it says nothing about which facts were told.
+            if matches!(change, Change::Live { .. }) {
+                return Some(change);
+            }
             // Recorded while the missed ones were read: already told.
-            let told = change.seq() <= self.seen && !matches!(change, Change::Live { .. });
-            if !told {
-                self.seen = self.seen.max(change.seq());
+            if change.seq() > self.seen {
+                self.seen = change.seq();
                 return Some(change);
             }
         }

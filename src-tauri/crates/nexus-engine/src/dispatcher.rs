@@ -230,6 +230,10 @@ impl Dispatcher {
     }
 
     async fn record_or_fail(&mut self, draft: Draft) -> bool {
+        // Once is enough: each try waits for the store.
+        if self.shared.world().broken.is_some() {
+            return false;
+        }
         let recorded = self.record(draft).await;
         if let Err(why) = &recorded {
             tracing::error!(why, "the event log cannot be written; stopping");
