@@ -190,7 +190,7 @@ fn a_second_engine_in_the_data_folder_is_shared_and_then_inherited() {
     // It has left with its task in review, and the window carries on as the owner. A card that
     // is on its way to another column takes no click.
     window.wait_for("[data-testid='column-review'] [data-testid='card-T-1']");
-    window.click(&format!("{} a", id("card-T-1")));
+    window.click_for(&format!("{} a", id("card-T-1")), &id("accept"));
     window.click_for(&id("accept"), &id("accept-confirm"));
     window.click(&id("accept-confirm"));
     window.wait_for_text(&id("task-state"), "Done");

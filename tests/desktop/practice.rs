@@ -59,9 +59,9 @@ fn the_practice_task_is_started_by_a_button_and_accepted_into_its_sample() {
     in_both_appearances(&window, "board-working");
 
     window.wait_for(&in_column("review"));
-    window.click(&format!("{} a", id("card-T-1")));
-    window.click(&id("tab-changes"));
-    window.wait_for(&format!("{} tr[data-kind='added']", id("diff")));
+    window.click_for(&format!("{} a", id("card-T-1")), &id("tab-changes"));
+    let added = format!("{} tr[data-kind='added']", id("diff"));
+    window.click_for(&id("tab-changes"), &added);
     in_both_appearances(&window, "task-changes");
     let shown = shown_changes(&window);
     assert_eq!(
@@ -70,7 +70,7 @@ fn the_practice_task_is_started_by_a_button_and_accepted_into_its_sample() {
         "nothing changes before it is accepted"
     );
 
-    window.click(&id("accept"));
+    window.click_for(&id("accept"), &id("accept-confirm"));
     window.click(&id("accept-confirm"));
     window.wait_for_text(&id("task-state"), "Done");
     window.click("nav[aria-label='Where you are'] a");
