@@ -11,7 +11,8 @@ use chrono::{DateTime, Utc};
 use nexus_core::{
     Approval, ChangeKind, CheckRun, CheckTime, Command, Effect, Evidence, FailureKind, FileChange,
     Message, Permissions, Phase, PlannerKind, Project, Question, Role, Severity, Standing, Step,
-    StepState, Task, TaskState, Team, Timestamp, ToolRequest, Usd, Verdict, Workspace, scratchpad,
+    StepKind, StepState, Task, TaskState, Team, Timestamp, ToolRequest, Usd, Verdict, Workspace,
+    scratchpad,
 };
 use nexus_engine::{DataDir, FolderFacts};
 
@@ -287,14 +288,14 @@ fn active_note(task: &Task) -> String {
     if let Some(turn) = task.turns.values().next() {
         let step = task.step(turn.step);
         let progress = step.and_then(|step| step.progress.clone());
-        let kind = step.map_or("work", |step| step.planned.kind.name());
+        let kind = step.map(|step| step.planned.kind);
         return progress.unwrap_or_else(|| {
-            let doing = if turn.streaming {
-                "at work on"
+            let doing = kind.map_or("working", doing);
+            if turn.streaming {
+                doing.to_owned()
             } else {
-                "starting"
-            };
-            format!("{doing} the {kind}")
+                format!("about to begin {doing}")
+            }
         });
     }
     let parked = task.steps.iter().find_map(|step| match step.state {
@@ -330,6 +331,16 @@ fn active_note(task: &Task) -> String {
         | Effect::DropWorkspace => None,
     });
     running.unwrap_or("waiting").to_owned()
+}
+
+/// What an agent does in a step of this kind, in one or two words.
+fn doing(kind: StepKind) -> &'static str {
+    match kind {
+        StepKind::Analysis => "analysing",
+        StepKind::Implementation => "implementing",
+        StepKind::Tests => "writing tests",
+        StepKind::Validation => "validating",
+    }
 }
 
 fn stages(task: &Task) -> Vec<StageView> {
