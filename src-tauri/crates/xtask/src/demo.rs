@@ -20,7 +20,7 @@ fn has_display() -> bool {
 }
 
 fn in_terminal() -> Done {
-    println!("No display: showing the demo in the terminal, which needs no web-view libraries.");
+    println!("Showing the demo in the terminal, which needs no web-view libraries.");
     system::ensure(&[system::HEADLESS])?;
     println!("Building the command line program:");
     Program::cargo()

@@ -20,6 +20,7 @@ pub(crate) const HEADLESS: &[Package] = &[
         "the C compiler and linker that Rust crates build with",
     ),
     package("git", "task workspaces, snapshots and diffs"),
+    package("python3", "the tests of the practice task's sample project"),
 ];
 
 /// What building the desktop window takes on top.
