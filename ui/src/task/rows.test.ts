@@ -86,3 +86,9 @@ it('shows each line once, in order, whichever way it came', () => {
   const [a, b, c] = [item('a', 'fact'), item('b', 'fact'), item('c', 'fact')];
   expect(merge([a, c], [c, b]).map((each) => each.id)).toEqual(['a', 'b', 'c']);
 });
+
+it('shows a text once although its last piece bears the same time and came from elsewhere', () => {
+  const whole = item('t1.1', 'text', { text: 'All tests' });
+  const last = item('t1.live', 'text_delta', { text: 'All tests', at: whole.at });
+  expect(rows(merge([whole], [last])).map((row) => row.type)).toEqual(['line']);
+});

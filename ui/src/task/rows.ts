@@ -28,8 +28,11 @@ export function merge(
     seen.add(item.id);
     all.push(item);
   }
-  return all.sort((a, b) => a.at.localeCompare(b.at));
+  return all.sort((a, b) => a.at.localeCompare(b.at) || piece(a) - piece(b));
 }
+
+/** Pieces of a text come before the whole of it, also when both bear the same time. */
+const piece = (item: TimelineItem) => (item.kind === 'text_delta' ? 0 : 1);
 
 export function rows(items: readonly TimelineItem[]): Row[] {
   const out: Row[] = [];
