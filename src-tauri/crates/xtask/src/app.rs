@@ -76,6 +76,11 @@ fn prepare_interface() -> Done {
     node::install(&place::ui(), "the user interface")
 }
 
+/// The Tauri command line, told which package is meant: the one beside `tauri.conf.json` is no
+/// default member.
 fn tauri(arguments: &[&str]) -> Program {
-    node::ui_script("tauri").args(["--"]).args(arguments)
+    node::ui_script("tauri")
+        .args(["--"])
+        .args(arguments)
+        .args(["--", "--package=nexus-desktop"])
 }
