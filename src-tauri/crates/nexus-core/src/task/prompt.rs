@@ -1,6 +1,6 @@
 //! What an agent is told: the assignment message, and the prompt of a turn.
 
-use super::{Step, StepState, Task};
+use super::{Step, Task};
 use crate::{
     AssignedTask, Assignment, AssignmentPayload, CheckRun, Message, MessagePrefix, Party,
     Requirements, Role, SessionId, StepKind, Timestamp, TurnId,
@@ -176,13 +176,6 @@ impl Task {
         if !quoted.is_empty() {
             section(text, "Checks that NEXUS ran", &quoted);
         }
-    }
-
-    /// The steps of a task that are not finished, for a sentence about what is left.
-    pub fn unfinished(&self) -> impl Iterator<Item = &Step> {
-        self.steps
-            .iter()
-            .filter(|step| step.state != StepState::Done)
     }
 }
 

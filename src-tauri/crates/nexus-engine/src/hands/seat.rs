@@ -8,7 +8,7 @@ use nexus_agent::{
 };
 use nexus_core::{
     AgentCall, Answer, ApprovalId, Event, Instruction, Persona, Question, Report, Role, SessionId,
-    Task, TaskId, ToolRequest, TurnId, TurnOutcome, TurnReport, TurnUpdate, Usage, Usd, Writes,
+    Task, TaskId, ToolRequest, TurnId, TurnOutcome, TurnReport, TurnUpdate, Usage, Usd,
     policy::{self, Ground, Judgement},
     scratchpad,
 };
@@ -595,7 +595,7 @@ impl Sitter {
         {
             tracing::warn!(%error, "the end of a transcript is lost");
         }
-        if self.role == Role::Beta && self.role.writes() == Writes::Nothing {
+        if self.role == Role::Beta {
             self.undo_edits().await;
         }
         let took = took.unwrap_or_else(|| turn.started.elapsed());
