@@ -6,6 +6,7 @@
 //! by a [`Rejection`], which is an answer and not an error.
 
 mod approval;
+mod desk;
 mod evidence;
 mod floor;
 mod id;
@@ -22,6 +23,7 @@ mod turn;
 mod workspace;
 
 pub use approval::*;
+pub use desk::*;
 pub use evidence::*;
 pub use floor::*;
 pub use id::*;

@@ -8,12 +8,12 @@ use crate::{
     folder::{look, write_sample},
     hands::{Hands, Locks, Tools},
     past::{Log, change_of, clear_leftovers, entries, read_after, replay},
-    state::{Awake, Shared, World},
+    state::Shared,
 };
 use nexus_agent::Sample;
 use nexus_core::{
-    Answer, ApprovalId, Command, Floor, FloorEvent, Permissions, PlannerKind, Priority, Project,
-    ProjectId, ProjectPath, Task, TaskId, TaskSpec, Team, TurnOutcome, Usd,
+    Answer, ApprovalId, Awake, Command, Desk, Floor, FloorEvent, Permissions, PlannerKind,
+    Priority, Project, ProjectId, ProjectPath, Task, TaskId, TaskSpec, Team, TurnOutcome, Usd,
 };
 use nexus_store::{Reader, Store, StoreKey, Transcripts};
 use nexus_workspace::{Git, Patch, ProjectConfig, Repository, Source};
@@ -63,20 +63,20 @@ impl Engine {
         let opened = tokio::task::spawn_blocking(move || {
             let mut store = Store::open(&root, StoreKey::Plain)?;
             clear_leftovers(&mut store)?;
-            let mut world = replay(parallel_tasks, |each| store.for_each(0, each))?;
+            let mut desk = replay(parallel_tasks, |each| store.for_each(0, each))?;
             if take_up == TakeUp::Everything {
-                world.awake = Awake::All;
+                desk.awake = Awake::All;
             }
-            Ok::<_, EngineError>((store, world))
+            Ok::<_, EngineError>((store, desk))
         });
-        let (store, world) = opened.await.map_err(|_| EngineError::stopping())??;
+        let (store, desk) = opened.await.map_err(|_| EngineError::stopping())??;
         let (inbox, receiver) = inbox();
         let store = Arc::new(Mutex::new(store));
         let engine = Self {
             transcripts: Transcripts::new(options.data.root()),
             options,
             inbox,
-            shared: Shared::new(world),
+            shared: Shared::new(desk),
             hub: Hub::new(),
             log: Log::Ours(Arc::clone(&store)),
             _lock: Some(Arc::new(lock)),
@@ -105,12 +105,12 @@ impl Engine {
     /// is made or changed.
     pub fn look_into(options: EngineOptions) -> Result<Self, EngineError> {
         let data = &options.data;
-        let (log, world) = if data.root().join(Store::FILE).exists() {
+        let (log, desk) = if data.root().join(Store::FILE).exists() {
             let reader = Reader::open(data.root(), StoreKey::Plain)?;
-            let world = replay(options.parallel_tasks, |each| reader.for_each(0, each))?;
-            (Log::Theirs(Arc::new(Mutex::new(reader))), world)
+            let desk = replay(options.parallel_tasks, |each| reader.for_each(0, each))?;
+            (Log::Theirs(Arc::new(Mutex::new(reader))), desk)
         } else {
-            (Log::Empty, World::default())
+            (Log::Empty, Desk::default())
         };
         // Nobody listens on the other end, so orders are answered with a refusal.
         let (inbox, _) = inbox();
@@ -118,7 +118,7 @@ impl Engine {
             transcripts: Transcripts::new(data.root()),
             options: Arc::new(options),
             inbox,
-            shared: Shared::new(world),
+            shared: Shared::new(desk),
             hub: Hub::new(),
             log,
             _lock: None,
@@ -141,35 +141,32 @@ impl Engine {
 
     /// The number of the last recorded fact.
     pub fn seq(&self) -> u64 {
-        self.shared.world().seq
+        self.shared.seq()
     }
 
     /// Does this engine work on the task, as far as there is something to do? Not when the
     /// task was left by another process and nobody has given it an order since.
     pub fn works_on(&self, task: TaskId) -> bool {
-        self.shared.world().awake.has(task)
+        self.shared.desk().awake.has(task)
     }
 
     /// The folders and the limits.
     pub fn floor(&self) -> Arc<Floor> {
-        self.shared.world().floor
+        self.shared.desk().floor
     }
 
     /// All tasks with the number of the last fact they reflect.
     pub fn tasks(&self) -> (u64, Vec<Arc<Task>>) {
-        let world = self.shared.world();
-        (world.seq, world.tasks.into_values().collect())
+        let desk = self.shared.desk();
+        (desk.seq, desk.tasks.into_values().collect())
     }
 
     /// A task by its id or its short name.
     pub fn find(&self, name: &str) -> Result<Arc<Task>, EngineError> {
-        let world = self.shared.world();
-        let by_id = name
-            .parse()
-            .ok()
-            .and_then(|id: TaskId| world.tasks.get(&id));
+        let desk = self.shared.desk();
+        let by_id = name.parse().ok().and_then(|id: TaskId| desk.tasks.get(&id));
         let is_named = |task: &&Arc<Task>| task.spec.name().eq_ignore_ascii_case(name);
-        let found = by_id.or_else(|| world.tasks.values().find(is_named));
+        let found = by_id.or_else(|| desk.tasks.values().find(is_named));
         found.cloned().ok_or_else(|| EngineError::no_task(name))
     }
 
@@ -341,8 +338,8 @@ impl Engine {
     /// Answers a question, whichever task it belongs to.
     pub async fn answer(&self, id: ApprovalId, answer: Answer) -> Result<Arc<Task>, EngineError> {
         let asks = |task: &&Arc<Task>| task.approvals.contains_key(&id);
-        let world = self.shared.world();
-        let Some(task) = world.tasks.values().find(asks).map(|task| task.id) else {
+        let desk = self.shared.desk();
+        let Some(task) = desk.tasks.values().find(asks).map(|task| task.id) else {
             return Err(nexus_core::Rejection::NoSuchQuestion.into());
         };
         self.order(
@@ -363,8 +360,9 @@ impl Engine {
         if let Some(why) = &world.broken {
             return Err(EngineError::new(ErrorKind::DataFolder, why.as_ref()));
         }
+        let desk = world.desk;
         let coming = coming.ok_or_else(EngineError::stopping)?;
-        let stored = if since < world.seq {
+        let stored = if since < desk.seq {
             let log = self.log.clone();
             blocking(move || read_after(&log, since)).await?
         } else {
@@ -372,10 +370,8 @@ impl Engine {
         };
         // What was recorded after this look at the world is still to be published, with the
         // tasks as they are then.
-        let known = stored
-            .into_iter()
-            .take_while(|event| event.seq <= world.seq);
-        let missed: Vec<_> = known.filter_map(|event| change_of(&world, event)).collect();
+        let known = stored.into_iter().take_while(|event| event.seq <= desk.seq);
+        let missed: Vec<_> = known.filter_map(|event| change_of(&desk, event)).collect();
         Ok(ChangeStream {
             missed: missed.into_iter(),
             seen: since,

@@ -3,16 +3,12 @@
 use crate::{
     Change, EngineError, ErrorKind,
     dispatcher::{FLOOR_STREAM, now},
-    state::World,
 };
 use nexus_agent::AGENT_TAG;
-use nexus_core::{Event, Floor, Task, TaskId, Timestamp, TurnId, TurnUpdate};
+use nexus_core::{Desk, Event, Fact, TaskId, Timestamp, TurnId, TurnUpdate};
 use nexus_process::{Leftover, ProcessIdentity, find_tagged, kill_leftover};
 use nexus_store::{Reader, Store, StoreError, StoredEvent, Transcripts};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where the past is read from.
 #[derive(Clone, Debug)]
@@ -98,14 +94,14 @@ pub(crate) fn read_after(log: &Log, since: u64) -> Result<Vec<StoredEvent>, Engi
     }
 }
 
-pub(crate) fn change_of(world: &World, stored: StoredEvent) -> Option<Change> {
+pub(crate) fn change_of(desk: &Desk, stored: StoredEvent) -> Option<Change> {
     if stored.stream == FLOOR_STREAM {
         return Some(Change::Floor {
             seq: stored.seq,
-            floor: Arc::clone(&world.floor),
+            floor: Arc::clone(&desk.floor),
         });
     }
-    let task = world.tasks.get(&stored.stream.parse().ok()?)?;
+    let task = desk.tasks.get(&stored.stream.parse().ok()?)?;
     Some(Change::Fact {
         seq: stored.seq,
         at: stored.at,
@@ -141,49 +137,35 @@ pub(crate) fn clear_leftovers(store: &mut Store) -> Result<(), EngineError> {
 pub(crate) fn replay(
     parallel_tasks: usize,
     log: impl FnOnce(&mut dyn FnMut(StoredEvent)) -> Result<(), StoreError>,
-) -> Result<World, EngineError> {
-    let mut floor = Floor {
-        parallel_tasks,
-        ..Floor::default()
-    };
-    let mut logs: BTreeMap<TaskId, Vec<(Event, Timestamp)>> = BTreeMap::new();
-    let (mut seq, mut unreadable) = (0, None);
-    log(&mut |stored| {
-        seq = stored.seq;
-        let read = if stored.stream == FLOOR_STREAM {
-            serde_json::from_str(&stored.body)
-                .map(|event| floor.apply(&event))
-                .ok()
-        } else {
-            let event = serde_json::from_str(&stored.body).ok();
-            event
-                .zip(stored.stream.parse().ok())
-                .map(|(event, id): (_, TaskId)| {
-                    logs.entry(id).or_default().push((event, stored.at));
-                })
-        };
-        if read.is_none() {
+) -> Result<Desk, EngineError> {
+    let mut desk = Desk::new(parallel_tasks);
+    let mut unreadable = None;
+    log(&mut |stored| match fact_of(&stored) {
+        Some(fact) => desk.apply(fact),
+        None => {
             unreadable.get_or_insert((stored.seq, stored.kind));
         }
     })?;
-    if let Some((seq, kind)) = unreadable {
-        return Err(EngineError::new(
+    match unreadable {
+        None => Ok(desk),
+        Some((seq, kind)) => Err(EngineError::new(
             ErrorKind::DataFolder,
             format!(
                 "failed to understand event {seq} (`{kind}`) of the log: a newer NEXUS may have written it; start that version"
             ),
-        ));
+        )),
     }
-    let tasks = logs
-        .into_iter()
-        .filter_map(|(id, log)| Task::replay(id, log));
-    let tasks = tasks.map(|task| (task.id, Arc::new(task))).collect();
-    Ok(World {
-        seq,
-        floor: Arc::new(floor),
-        tasks,
-        ..World::default()
-    })
+}
+
+fn fact_of(stored: &StoredEvent) -> Option<Fact> {
+    let at = stored.at;
+    if stored.stream == FLOOR_STREAM {
+        let event = serde_json::from_str(&stored.body).ok()?;
+        return Some(Fact::OfFloor { at, event });
+    }
+    let id = stored.stream.parse().ok()?;
+    let event = serde_json::from_str(&stored.body).ok()?;
+    Some(Fact::OfTask { id, at, event })
 }
 
 pub(crate) fn entries(

@@ -1,0 +1,326 @@
+//! The desk: all tasks side by side, and what a batch of orders and news means for them.
+//!
+//! A [`Desk`] is the sum of the facts that were recorded. A [`Draft`] is what a batch decided
+//! beyond them and nobody has recorded yet: its facts are written to the log first, then
+//! [`Desk::commit`] takes it over. A draft that could not be recorded is dropped, and nothing
+//! of it happened. Writing, showing and acting are the dispatcher's; what a single task means
+//! by an order is the task's.
+
+use crate::{
+    Command, Event, Floor, FloorEvent, Phase, Rejection, Report, Task, TaskId, TaskSpec, Timestamp,
+    TurnId, TurnOutcome, TurnReport, Usage,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// All tasks and the floor, as of the last recorded fact. Cheap to clone: only pointers.
+#[derive(Clone, Debug, Default)]
+pub struct Desk {
+    /// The number of the last recorded fact.
+    pub seq: u64,
+    pub floor: Arc<Floor>,
+    pub tasks: BTreeMap<TaskId, Arc<Task>>,
+    pub awake: Awake,
+}
+
+/// Which tasks are worked on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awake {
+    /// Whatever the log says is under way.
+    All,
+    /// Only those that were given an order since the start.
+    Only(BTreeSet<TaskId>),
+}
+
+/// A fact as it goes into the log.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    OfTask {
+        id: TaskId,
+        at: Timestamp,
+        event: Event,
+    },
+    OfFloor {
+        at: Timestamp,
+        event: FloorEvent,
+    },
+}
+
+/// What a batch has decided and nobody has recorded yet.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    base: Desk,
+    tasks: BTreeMap<TaskId, Arc<Task>>,
+    floor: Option<Arc<Floor>>,
+    woken: BTreeSet<TaskId>,
+    facts: Vec<Fact>,
+}
+
+/// Why an order is not followed. Nothing happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("there is no task {0}")]
+    NoTask(TaskId),
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+}
+
+impl Default for Awake {
+    fn default() -> Self {
+        Self::Only(BTreeSet::new())
+    }
+}
+
+impl Awake {
+    /// Is this task worked on?
+    pub fn has(&self, task: TaskId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(tasks) => tasks.contains(&task),
+        }
+    }
+}
+
+impl Desk {
+    /// A desk without tasks, for `parallel_tasks` of them at once.
+    pub fn new(parallel_tasks: usize) -> Self {
+        Self {
+            floor: Arc::new(Floor {
+                parallel_tasks,
+                ..Floor::default()
+            }),
+            ..Self::default()
+        }
+    }
+
+    /// Folds one recorded fact in, as a replay of the log does. Facts of a task whose creation
+    /// was not among them mean nothing.
+    pub fn apply(&mut self, fact: Fact) {
+        self.seq += 1;
+        match fact {
+            Fact::OfFloor { event, .. } => Arc::make_mut(&mut self.floor).apply(&event),
+            Fact::OfTask { id, at, event } => match (self.tasks.get_mut(&id), event) {
+                (None, Event::TaskCreated { spec }) => {
+                    self.tasks.insert(id, Arc::new(Task::new(id, *spec, at)));
+                }
+                (Some(task), event) => Arc::make_mut(task).apply(&event, at),
+                (None, _) => {}
+            },
+        }
+    }
+
+    /// An empty draft on top of what is recorded.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        Draft {
+            base: self.clone(),
+            tasks: BTreeMap::new(),
+            floor: None,
+            woken: BTreeSet::new(),
+            facts: Vec::new(),
+        }
+    }
+
+    /// Takes over a draft whose facts are recorded. It has to be the only one since this desk
+    /// was as [`Desk::draft`] saw it.
+    pub fn commit(&mut self, draft: &Draft) {
+        self.seq += draft.facts.len() as u64;
+        self.tasks
+            .extend(draft.tasks.iter().map(|(id, task)| (*id, Arc::clone(task))));
+        if let Some(floor) = &draft.floor {
+            self.floor = Arc::clone(floor);
+        }
+        if let Awake::Only(awake) = &mut self.awake {
+            awake.extend(&draft.woken);
+        }
+    }
+
+    /// The tasks that are worked on.
+    pub fn awake(&self) -> impl Iterator<Item = &Arc<Task>> {
+        let tasks = self.tasks.values();
+        tasks.filter(|task| self.awake.has(task.id))
+    }
+
+    /// When to look again although nothing happened: the earliest end of a wait.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.awake().filter_map(|task| task.next_wake()).min()
+    }
+}
+
+impl Draft {
+    /// Makes a task, numbered after the last, and queues it when it is to `start`.
+    pub fn create(&mut self, id: TaskId, mut spec: TaskSpec, start: bool, now: Timestamp) {
+        let numbers = self.all().map(|task| task.spec.number);
+        spec.number = numbers.max().unwrap_or(0) + 1;
+        self.woken.insert(id);
+        let task = Task::new(id, spec.clone(), now);
+        let queued = if start {
+            task.decide(&Command::Start, now)
+        } else {
+            Ok(Vec::new())
+        };
+        self.tasks.insert(id, Arc::new(task));
+        let spec = Box::new(spec);
+        self.add(id, vec![Event::TaskCreated { spec }], now);
+        self.add(id, queued.unwrap_or_default(), now);
+    }
+
+    /// Gives a task an order, and has it worked on from now on.
+    ///
+    /// A task that was left in the middle is first brought to where its log ends. If it then
+    /// refuses, it is let lie: a refused order must not set agents going.
+    pub fn order(&mut self, id: TaskId, command: &Command, now: Timestamp) -> Result<(), Refusal> {
+        if self.is_awake(id) {
+            return self.follow(id, command, now);
+        }
+        let mut trial = self.clone();
+        trial.cut_off(id, now);
+        let active = |task: &Arc<Task>| task.phase == Phase::Active;
+        let goes_on = *command == Command::Resume && trial.task(id).is_some_and(active);
+        match trial.follow(id, command, now) {
+            Err(Refusal::Rejected(_)) if goes_on => {}
+            followed => followed?,
+        }
+        trial.woken.insert(id);
+        *self = trial;
+        Ok(())
+    }
+
+    fn follow(&mut self, id: TaskId, command: &Command, now: Timestamp) -> Result<(), Refusal> {
+        let task = self.task(id).ok_or(Refusal::NoTask(id))?;
+        let events = task.decide(command, now)?;
+        self.add(id, events, now);
+        Ok(())
+    }
+
+    /// Takes news in and says what followed. News of an unknown task means nothing.
+    pub fn observe(&mut self, id: TaskId, report: &Report, now: Timestamp) -> Vec<Event> {
+        let Some(task) = self.task(id) else {
+            return Vec::new();
+        };
+        let events = task.observe(report, now);
+        self.add(id, events.clone(), now);
+        events
+    }
+
+    /// Takes facts about no single task in.
+    pub fn floor(&mut self, events: Vec<FloorEvent>, now: Timestamp) {
+        let floor = self
+            .floor
+            .get_or_insert_with(|| Arc::clone(&self.base.floor));
+        for event in events {
+            Arc::make_mut(floor).apply(&event);
+            self.facts.push(Fact::OfFloor { at: now, event });
+        }
+    }
+
+    /// Has the task looked at, although nothing is known to have happened to it.
+    pub fn look(&mut self, id: TaskId) {
+        self.touch(id);
+    }
+
+    /// Turns that the log leaves open ended with the process that ran them; how is not known.
+    pub fn cut_off(&mut self, id: TaskId, now: Timestamp) {
+        let turns = self.task(id).map(|task| task.turns.keys().copied());
+        let turns: Vec<TurnId> = turns.into_iter().flatten().collect();
+        for turn in turns {
+            let report = Report::TurnEnded(TurnReport {
+                turn,
+                outcome: TurnOutcome::OutputLost,
+                usage: Usage::default(),
+                duration_ms: 0,
+            });
+            self.observe(id, &report, now);
+        }
+    }
+
+    /// After a start: whatever the log says is under way was cut off, and goes on from there.
+    pub fn take_up(&mut self, now: Timestamp) {
+        for id in self.awake_ids() {
+            self.cut_off(id, now);
+        }
+        self.admit(now);
+    }
+
+    /// Ends waits that are over.
+    pub fn let_time_pass(&mut self, now: Timestamp) {
+        for id in self.awake_ids() {
+            let due = |task: &&Arc<Task>| task.next_wake().is_some_and(|wake| wake <= now);
+            if let Some(task) = self.task(id).filter(due) {
+                let events = task.tick(now);
+                self.add(id, events, now);
+            }
+        }
+    }
+
+    /// Gives free places to queued tasks.
+    pub fn admit(&mut self, now: Timestamp) {
+        let floor = self.floor.as_ref().unwrap_or(&self.base.floor);
+        let tasks = self.all().filter(|task| self.is_awake(task.id));
+        for id in floor.admitted(tasks.map(AsRef::as_ref)) {
+            if let Some(task) = self.task(id)
+                && let Ok(events) = task.decide(&Command::Admit, now)
+            {
+                self.add(id, events, now);
+            }
+        }
+    }
+
+    /// The task as the batch so far has it.
+    pub fn task(&self, id: TaskId) -> Option<&Arc<Task>> {
+        self.tasks.get(&id).or_else(|| self.base.tasks.get(&id))
+    }
+
+    /// The tasks that something was decided for, or that are to be looked at, as they are then.
+    pub fn touched(&self) -> impl Iterator<Item = &Arc<Task>> {
+        self.tasks.values()
+    }
+
+    /// What has to be recorded, in order.
+    pub fn facts(&self) -> &[Fact] {
+        &self.facts
+    }
+
+    /// What has to be recorded about one task, in order.
+    pub fn facts_of(&self, id: TaskId) -> Vec<&Event> {
+        let events = self.facts.iter().filter_map(|fact| match fact {
+            Fact::OfTask { id: of, event, .. } if *of == id => Some(event),
+            Fact::OfTask { .. } | Fact::OfFloor { .. } => None,
+        });
+        events.collect()
+    }
+
+    /// Every task as the batch so far has it.
+    fn all(&self) -> impl Iterator<Item = &Arc<Task>> + Clone {
+        let known = self.base.tasks.values();
+        let untouched = known.filter(|task| !self.tasks.contains_key(&task.id));
+        untouched.chain(self.tasks.values())
+    }
+
+    fn is_awake(&self, id: TaskId) -> bool {
+        self.woken.contains(&id) || self.base.awake.has(id)
+    }
+
+    fn awake_ids(&self) -> Vec<TaskId> {
+        let ids = self.all().map(|task| task.id);
+        ids.filter(|id| self.is_awake(*id)).collect()
+    }
+
+    fn add(&mut self, id: TaskId, events: Vec<Event>, at: Timestamp) {
+        let Some(task) = self.touch(id) else { return };
+        for event in &events {
+            Arc::make_mut(task).apply(event, at);
+        }
+        let facts = events
+            .into_iter()
+            .map(|event| Fact::OfTask { id, at, event });
+        self.facts.extend(facts);
+    }
+
+    fn touch(&mut self, id: TaskId) -> Option<&mut Arc<Task>> {
+        let task = self.task(id).cloned()?;
+        Some(self.tasks.entry(id).or_insert(task))
+    }
+}
