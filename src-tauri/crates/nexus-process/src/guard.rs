@@ -10,14 +10,16 @@
 mod exec;
 
 use crate::{
-    ledger::{ProcessIdentity, identity_of},
+    launch::Shortage,
+    ledger::{self, ProcessIdentity, identity_of},
     procfs,
     wire::{self, Order, Report, Start},
 };
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process};
 use std::{
+    collections::BTreeSet,
     ffi::{OsStr, OsString},
-    io::{self, Read, Write},
+    io::{self, Write},
     net::Shutdown,
     os::{
         fd::{AsFd, OwnedFd},
@@ -28,7 +30,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines},
     net::unix::{OwnedReadHalf, OwnedWriteHalf},
     signal::unix::{Signal as SignalStream, SignalKind, signal},
     time::{Instant, sleep, sleep_until},
@@ -45,6 +47,12 @@ pub(crate) const GRACE_WITHOUT_NEXUS: Duration = Duration::from_secs(2);
 /// How often the guard looks for new children while it is killing them. It is woken by every
 /// child that ends; this is for those that come to it without one ending.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long killing may take before NEXUS hears what withstands it. Less than NEXUS waits for
+/// a word of a guard that it ordered to kill.
+const REPORT_AFTER: Duration = Duration::from_secs(2);
+/// How often the guard tries again from then on.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
 
 /// Runs the guard if this process was started to be one. A host calls it first thing in `main`,
 /// before it starts a thread or a runtime, and ends with the exit code if there is one.
@@ -112,17 +120,38 @@ async fn watch_over(control: UnixStream, start: Start, fds: Vec<OwnedFd>) -> io:
     ];
     let child_ended = signal(SignalKind::child())?;
 
-    let mut program = match start_program(&start, fds) {
-        Ok(pid) => Program {
-            pid,
-            end: None,
-            child_ended,
-        },
-        Err(reason) => {
-            reports.send(&Report::CouldNotStart { reason }).await;
+    let mut orders = BufReader::new(orders).lines();
+
+    let stage = start_stage(&start, fds);
+    let (pid, status) = match stage {
+        Ok(started) => started,
+        Err(e) => {
+            let exhausted = Shortage::of(&e).and(e.raw_os_error());
+            let reason = format!("the guard failed: {e}");
+            reports
+                .send(&Report::CouldNotStart { reason, exhausted })
+                .await;
             return Ok(());
         }
     };
+    let mut program = Program {
+        pid,
+        end: None,
+        child_ended,
+    };
+    let refusal = tokio::select! {
+        refusal = has_become_the_program(status) => refusal,
+        // Nobody gives orders before the start is reported: NEXUS is gone, or gave up.
+        _ = orders.next_line() => Some("NEXUS is gone".to_owned()),
+    };
+    if let Some(reason) = refusal {
+        let exhausted = None;
+        reports
+            .send(&Report::CouldNotStart { reason, exhausted })
+            .await;
+        program.kill_the_rest(&mut reports).await;
+        return Ok(());
+    }
     reports.send(&Report::Started(program.identity())).await;
     program.until_its_end(orders).await;
     if let Some(end) = &program.end {
@@ -133,16 +162,20 @@ async fn watch_over(control: UnixStream, start: Start, fds: Vec<OwnedFd>) -> io:
     Ok(())
 }
 
-/// Starts the program by way of the exec stage. The error is a reason for people.
-fn start_program(start: &Start, fds: Vec<OwnedFd>) -> Result<Pid, String> {
-    let (stage, status) = start_stage(start, fds).map_err(|e| format!("the guard failed: {e}"))?;
+/// Waits for the exec stage. `None` when it is the program now; otherwise why it is not, for
+/// people.
+async fn has_become_the_program(status: UnixStream) -> Option<String> {
     let mut reason = String::new();
-    // The stage's end of the socket closes when it becomes the program; before that it writes
-    // why it could not.
-    match (&status).read_to_string(&mut reason) {
-        Ok(_) if reason.is_empty() => Ok(stage),
-        Ok(_) => Err(reason),
-        Err(e) => Err(format!("the guard failed: {e}")),
+    let read = async {
+        status.set_nonblocking(true)?;
+        let mut status = tokio::net::UnixStream::from_std(status)?;
+        // The stage's end of the socket closes when it becomes the program; before that it
+        // writes why it could not.
+        status.read_to_string(&mut reason).await
+    };
+    match read.await {
+        Ok(_) => Some(reason).filter(|reason| !reason.is_empty()),
+        Err(e) => Some(format!("the guard failed: {e}")),
     }
 }
 
@@ -196,8 +229,7 @@ impl Program {
     }
 
     /// Waits until the program has ended or has to be killed, and obeys orders meanwhile.
-    async fn until_its_end(&mut self, orders: OwnedReadHalf) {
-        let mut orders = BufReader::new(orders).lines();
+    async fn until_its_end(&mut self, mut orders: Lines<BufReader<OwnedReadHalf>>) {
         let mut abandoned: Option<Instant> = None;
         self.reap();
         while self.end.is_none() {
@@ -231,19 +263,14 @@ impl Program {
         }
     }
 
-    /// Kills every child until there is none. The children of a killed one come to the guard,
-    /// so in the end this is everything that the program started, directly or not.
+    /// Kills everything below the guard until there is nothing. What loses its parent comes to
+    /// the guard, so this is everything that the program started, directly or not. Meanwhile
+    /// NEXUS is told of what withstands it.
     async fn kill_the_rest(&mut self, reports: &mut Reports) {
+        let began = Instant::now();
+        let mut told: Option<Instant> = None;
         loop {
-            for child in procfs::own_children() {
-                if let Some(pid) = i32::try_from(child).ok().and_then(Pid::from_raw) {
-                    // One that has ended already is only to be reaped.
-                    let _ = kill_process(pid, Signal::KILL);
-                }
-            }
-            if !cfg!(target_os = "linux") {
-                self.kill_group();
-            }
+            self.kill_what_is_there();
             let ended_before = self.end.is_some();
             let left = self.reap();
             if let (false, Some(end)) = (ended_before, &self.end) {
@@ -252,9 +279,40 @@ impl Program {
             if left == Children::None {
                 return;
             }
+            let late = began.elapsed() >= REPORT_AFTER;
+            if late && told.is_none_or(|told| told.elapsed() >= REPORT_AFTER) {
+                let living: Vec<_> = ledger::tree(&own_children()).into_iter().collect();
+                if living.is_empty() {
+                    // Dead, and only kept from being reaped, as a debugger does with them.
+                    return;
+                }
+                reports.send(&Report::StillThere(living)).await;
+                told = Some(Instant::now());
+            }
             tokio::select! {
                 _ = self.child_ended.recv() => {}
-                () = sleep(LOOK_AGAIN) => {}
+                () = sleep(if late { TRY_AGAIN } else { LOOK_AGAIN }) => {}
+            }
+        }
+    }
+
+    /// Kills everything below the guard once. All of it is stopped before any of it is killed,
+    /// since what sees another one die may start it again.
+    fn kill_what_is_there(&self) {
+        if !cfg!(target_os = "linux") {
+            self.kill_group();
+        }
+        let direct = procfs::own_children();
+        // Before anything else, because looking at the whole process table takes its time.
+        for pid in &direct {
+            if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
+                // One that has ended already is only to be reaped.
+                let _ = kill_process(pid, Signal::STOP);
+            }
+        }
+        if !direct.is_empty() {
+            for process in ledger::freeze(&own_children) {
+                ledger::signal(process, Signal::KILL);
             }
         }
     }
@@ -278,6 +336,14 @@ impl Program {
             }
         }
     }
+}
+
+/// The children of the guard, ended ones included.
+fn own_children() -> BTreeSet<ProcessIdentity> {
+    procfs::own_children()
+        .into_iter()
+        .filter_map(identity_of)
+        .collect()
 }
 
 #[derive(PartialEq, Eq)]

@@ -3,9 +3,10 @@
 use crate::{
     guard::{GUARD_ARGUMENT, own_executable},
     ledger::{ProcessIdentity, identity_of},
-    process::{Process, supervise},
+    process::{Process, give_up, supervise},
     wire::{self, MAX_FDS, Report, Start},
 };
+use rustix::io::Errno;
 use std::{
     ffi::{OsStr, OsString},
     fmt, io,
@@ -130,6 +131,44 @@ pub enum StartError {
     SilentGuard(PathBuf),
     #[error("talk to the guard: {0}")]
     Guard(io::Error),
+    #[error("start the program: {0}")]
+    Exhausted(Shortage),
+}
+
+/// What the system has too little of just now. Starting again later may work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Shortage {
+    #[error("NEXUS has too many files open; let a task end, or raise the limit (`ulimit -n`)")]
+    OpenFiles,
+    #[error("the system has too many files open; close a program")]
+    OpenFilesOfSystem,
+    #[error("there are too many processes; let a task end, or raise the limit (`ulimit -u`)")]
+    Processes,
+    #[error("there is too little memory; close a program")]
+    Memory,
+}
+
+impl Shortage {
+    /// The shortage that an error tells of, if it does.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        error.raw_os_error().and_then(Self::of_number)
+    }
+
+    fn of_number(number: i32) -> Option<Self> {
+        match Errno::from_raw_os_error(number) {
+            Errno::MFILE => Some(Self::OpenFiles),
+            Errno::NFILE => Some(Self::OpenFilesOfSystem),
+            Errno::AGAIN => Some(Self::Processes),
+            Errno::NOMEM => Some(Self::Memory),
+            _ => None,
+        }
+    }
+}
+
+impl StartError {
+    fn guard(error: io::Error) -> Self {
+        Shortage::of(&error).map_or(Self::Guard(error), Self::Exhausted)
+    }
 }
 
 impl Launcher {
@@ -146,34 +185,48 @@ impl Launcher {
 
     /// Starts a program and returns when it runs.
     ///
-    /// A caller that gives up in the middle leaves nothing behind.
+    /// A caller that gives up in the middle leaves nothing behind: what it wanted is killed as
+    /// soon as it runs.
     pub async fn spawn(&self, spawn: Spawn) -> Result<Process, StartError> {
+        let launcher = self.clone();
+        // A task of its own, so that a start is never broken off half-way. When nobody waits
+        // for the process any more, it is dropped here, and by that killed.
+        let started = tokio::spawn(async move { launcher.start(spawn).await });
+        let gone = |_| {
+            Err(StartError::Guard(io::Error::other(
+                "NEXUS is shutting down",
+            )))
+        };
+        started.await.unwrap_or_else(gone)
+    }
+
+    async fn start(&self, spawn: Spawn) -> Result<Process, StartError> {
         let program = resolve(&spawn)?;
         if !spawn.cwd.is_absolute() {
             return Err(StartError::RelativeFolder(spawn.cwd));
         }
-        let ends = Ends::open(&spawn).map_err(StartError::Guard)?;
+        let ends = Ends::open(&spawn).map_err(StartError::guard)?;
         let tag = spawn.tag.clone();
+        let (start, fds) = message(program, spawn, ends.theirs)?;
         let (guard, control) = self.start_guard(tag.as_ref())?;
         let talk = BufReader::new(control);
-        let (start, fds) = message(program, spawn, ends.theirs)?;
-        let (talk, report) = timeout(START_LIMIT, hand_over(talk, &start, fds))
-            .await
-            .map_err(|_| StartError::SilentGuard(self.guard.clone()))?
-            .map_err(StartError::Guard)?;
-        match report {
-            Some(Report::Started(identity)) => Ok(supervise(
-                identity,
-                guard,
-                tag,
-                talk,
-                (ends.stdin, ends.stdout, ends.stderr),
-            )),
-            Some(Report::CouldNotStart { reason }) => Err(StartError::Refused(reason)),
-            Some(Report::Exited { .. } | Report::Signalled { .. } | Report::Gone) | None => {
-                Err(StartError::SilentGuard(self.guard.clone()))
+        let talked = match timeout(START_LIMIT, hand_over(talk, &start, fds)).await {
+            Ok(talked) => talked.map_err(StartError::guard),
+            Err(_) => Err(StartError::SilentGuard(self.guard.clone())),
+        };
+        let refused = match talked {
+            Ok((talk, Some(Report::Started(identity)))) => {
+                let streams = (ends.stdin, ends.stdout, ends.stderr);
+                return Ok(supervise(identity, guard, tag, talk, streams));
             }
-        }
+            Ok((_, Some(Report::CouldNotStart { reason, exhausted }))) => exhausted
+                .and_then(Shortage::of_number)
+                .map_or(StartError::Refused(reason), StartError::Exhausted),
+            Ok((_, Some(_) | None)) => StartError::SilentGuard(self.guard.clone()),
+            Err(error) => error,
+        };
+        give_up(guard, tag).await;
+        Err(refused)
     }
 
     /// The guard gets the tag too, so that a search at the next start finds one that hangs.
@@ -182,9 +235,9 @@ impl Launcher {
         reason = "this is the place that all others start programs through"
     )]
     fn start_guard(&self, tag: Option<&Tag>) -> Result<(Guard, UnixStream), StartError> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(StartError::Guard)?;
-        ours.set_nonblocking(true).map_err(StartError::Guard)?;
-        let control = UnixStream::from_std(ours).map_err(StartError::Guard)?;
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(StartError::guard)?;
+        ours.set_nonblocking(true).map_err(StartError::guard)?;
+        let control = UnixStream::from_std(ours).map_err(StartError::guard)?;
         let mut command = Command::new(&self.guard);
         command
             .arg0("nexus-guard")
@@ -195,9 +248,13 @@ impl Launcher {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let child = command.spawn().map_err(|source| StartError::NoGuard {
+        let no_guard = |source| StartError::NoGuard {
             guard: self.guard.clone(),
             source,
+        };
+        let child = command.spawn();
+        let child = child.map_err(|source| {
+            Shortage::of(&source).map_or_else(|| no_guard(source), StartError::Exhausted)
         })?;
         let identity = child.id().and_then(identity_of);
         Ok((Guard { child, identity }, control))

@@ -5,7 +5,10 @@
 //! together are, within one boot of the machine. Outside Linux no start time is known; there
 //! nothing counts as recognised and nothing is killed.
 
-use crate::procfs::{self, Stat};
+use crate::{
+    launch::Tag,
+    procfs::{self, Stat},
+};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -74,22 +77,46 @@ pub enum Leftover {
 /// Kills these processes, as far as they are the ones they were, with all their descendants,
 /// and waits up to five seconds until they are gone. Blocks; call it off the async threads.
 pub fn kill_leftover(roots: &[ProcessIdentity]) -> Leftover {
-    let found = freeze(roots);
-    if found.is_empty() {
-        return Leftover::NothingThere;
-    }
-    for process in &found {
-        signal(*process, Signal::KILL);
-    }
-    let survivors = still_alive_after(&found, Duration::from_secs(5));
-    if survivors.is_empty() {
-        Leftover::Killed {
-            processes: found.len(),
+    kill_all(&|| roots.iter().copied().collect())
+}
+
+/// As [`kill_leftover`], and with them whatever carries the tag and its descendants: what lost
+/// its parents, and what starts again while it is being killed.
+pub fn kill_tagged(roots: &[ProcessIdentity], tag: &Tag) -> Leftover {
+    kill_all(&|| {
+        let tagged = find_tagged(&tag.name, &tag.value);
+        roots.iter().copied().chain(tagged).collect()
+    })
+}
+
+/// How long killing may take.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+/// How long one round of killing waits before it looks again.
+const ROUND: Duration = Duration::from_millis(500);
+/// How often one round looks for what was started while it was stopping the rest.
+const MOST_LOOKS: u32 = 50;
+
+/// Kills what is found, with its descendants, until nothing is found.
+fn kill_all(roots: &dyn Fn() -> BTreeSet<ProcessIdentity>) -> Leftover {
+    let deadline = Instant::now() + KILL_LIMIT;
+    let mut killed = BTreeSet::new();
+    loop {
+        let found = freeze(&|| killed.union(&roots()).copied().collect());
+        if found.is_empty() {
+            return match killed.len() {
+                0 => Leftover::NothingThere,
+                processes => Leftover::Killed { processes },
+            };
         }
-    } else {
-        Leftover::Survived {
-            processes: survivors,
+        if Instant::now() >= deadline {
+            let processes = found.into_iter().collect();
+            return Leftover::Survived { processes };
         }
+        for process in &found {
+            signal(*process, Signal::KILL);
+        }
+        still_alive_after(&found, ROUND);
+        killed.extend(found);
     }
 }
 
@@ -121,25 +148,28 @@ pub(crate) fn tree(roots: &BTreeSet<ProcessIdentity>) -> BTreeSet<ProcessIdentit
 }
 
 /// Stops the whole tree before any of it is killed: what is stopped starts nothing new, and a
-/// dead parent would no longer lead to its children.
-fn freeze(roots: &[ProcessIdentity]) -> BTreeSet<ProcessIdentity> {
-    let mut frozen: BTreeSet<_> = roots.iter().copied().collect();
-    frozen = tree(&frozen);
-    let mut fresh = frozen.clone();
-    while !fresh.is_empty() {
+/// dead parent would no longer lead to its children. The living that it found.
+pub(crate) fn freeze(roots: &dyn Fn() -> BTreeSet<ProcessIdentity>) -> BTreeSet<ProcessIdentity> {
+    let mut frozen = BTreeSet::new();
+    // A tree that grows faster than it is looked at is killed as far as it is known.
+    for _ in 0..MOST_LOOKS {
+        let known: BTreeSet<_> = frozen.union(&roots()).copied().collect();
+        let now = tree(&known);
+        let fresh: Vec<_> = now.difference(&frozen).copied().collect();
+        if fresh.is_empty() {
+            return now;
+        }
         for process in &fresh {
             signal(*process, Signal::STOP);
         }
-        let now = tree(&frozen);
-        fresh = now.difference(&frozen).copied().collect();
-        frozen.extend(&fresh);
+        frozen.extend(fresh);
     }
     frozen
 }
 
 /// Sends a signal to this very process; one that is gone gets none.
 #[cfg(target_os = "linux")]
-fn signal(identity: ProcessIdentity, signal: Signal) {
+pub(crate) fn signal(identity: ProcessIdentity, signal: Signal) {
     if let Some(handle) = handle(identity) {
         // Fails when it is gone by now or belongs to another user; both show afterwards.
         let _ = rustix::process::pidfd_send_signal(handle, signal);
@@ -178,7 +208,7 @@ fn handle(identity: ProcessIdentity) -> Option<std::os::fd::OwnedFd> {
 
 /// Nothing is recognised here, so nothing is signalled.
 #[cfg(not(target_os = "linux"))]
-fn signal(_: ProcessIdentity, _: Signal) {}
+pub(crate) fn signal(_: ProcessIdentity, _: Signal) {}
 
 /// Nothing is recognised here, so nothing is alive.
 #[cfg(not(target_os = "linux"))]

@@ -22,10 +22,11 @@ mod procfs;
 mod run;
 mod wire;
 
-pub use launch::{Launcher, Output, Spawn, StartError, Stdin, Tag, find_program};
+pub use launch::{Launcher, Output, Shortage, Spawn, StartError, Stdin, Tag, find_program};
 pub use ledger::{
     Leftover, ProcessIdentity, boot_id, find_tagged, identity_of, is_alive, kill_leftover,
+    kill_tagged,
 };
 pub use lines::{Line, Lines};
-pub use process::{Ended, Process};
-pub use run::{Run, RunEnd, RunError, RunReport};
+pub use process::{Ended, Process, StillThere};
+pub use run::{Run, RunEnd, RunError, RunReport, Running};

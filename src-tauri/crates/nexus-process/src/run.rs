@@ -1,6 +1,8 @@
 //! Running a command to its end and keeping what it printed: for checks and set-up.
 
-use crate::{Ended, Launcher, Output, Process, Spawn, StartError, Stdin};
+use crate::{
+    Ended, Launcher, Output, Process, ProcessIdentity, Spawn, StartError, Stdin, StillThere,
+};
 use sha2::{Digest, Sha256};
 use std::{
     collections::VecDeque,
@@ -40,7 +42,7 @@ impl Run {
     pub const GRACE: Duration = Duration::from_secs(2);
 }
 
-/// How the run ended. Nothing that the command started is left.
+/// How the run ended. Unless it says otherwise, nothing that the command started is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd {
     Exited {
@@ -59,6 +61,9 @@ pub enum RunEnd {
     },
     /// Its guard was killed, so the ending is not known.
     GuardLost,
+    /// It ended or had to be stopped, and these of its processes cannot be killed. It is tried
+    /// again and again.
+    StillThere(StillThere),
 }
 
 /// What a run leaves.
@@ -93,20 +98,52 @@ impl Launcher {
         run: Run,
         stop: impl Future<Output = ()>,
     ) -> Result<RunReport, RunError> {
-        let mut record = Record::open(&run).await?;
+        self.begin(run).await?.finish(stop).await
+    }
+
+    /// The first half of [`run_to_end`](Self::run_to_end), for callers that note in a ledger
+    /// what runs. Dropping what it returns kills the command.
+    pub async fn begin(&self, run: Run) -> Result<Running, RunError> {
+        let record = Record::open(&run).await?;
         let started = Instant::now();
         let spawn = Spawn {
             stdin: Stdin::Null,
             output: Output::Merged,
             ..run.spawn
         };
-        let end = match self.spawn(spawn).await {
-            Ok(process) => record.follow(process, run.deadline, stop).await?,
+        Ok(Running {
+            process: self.spawn(spawn).await,
+            record,
+            started,
+            deadline: run.deadline,
+        })
+    }
+}
+
+/// A run that has begun.
+#[derive(Debug)]
+pub struct Running {
+    process: Result<Process, StartError>,
+    record: Record,
+    started: Instant,
+    deadline: Duration,
+}
+
+impl Running {
+    /// The command, for the ledger. `None` when it could not be started.
+    pub fn identity(&self) -> Option<ProcessIdentity> {
+        self.process.as_ref().ok().map(Process::identity)
+    }
+
+    /// The second half of [`run_to_end`](Launcher::run_to_end). The deadline counts from here.
+    pub async fn finish(mut self, stop: impl Future<Output = ()>) -> Result<RunReport, RunError> {
+        let end = match self.process {
+            Ok(process) => self.record.follow(process, self.deadline, stop).await?,
             Err(error) => RunEnd::CouldNotStart {
                 reason: reason_of(&error),
             },
         };
-        record.close(end, started.elapsed()).await
+        self.record.close(end, self.started.elapsed()).await
     }
 }
 
@@ -116,6 +153,7 @@ fn reason_of(error: &StartError) -> String {
 }
 
 /// What the command printed so far.
+#[derive(Debug)]
 struct Record {
     path: PathBuf,
     file: File,
@@ -158,27 +196,29 @@ impl Record {
         let stdout = process.stdout.take();
         let mut copying = pin!(self.copy(stdout, &process));
         let why = tokio::select! {
-            copied = &mut copying => return copied.map(RunEnd::from),
+            copied = &mut copying => return copied.map(RunEnd::of),
             () = tokio::time::sleep(deadline) => RunEnd::TimedOut,
             () = stop => RunEnd::Stopped,
         };
         // The output is still taken in meanwhile, since a command whose pipe is full does not
         // end.
-        let (_, copied) = tokio::join!(process.stop(Run::GRACE), copying);
-        copied.map(|_| why)
+        let (stopped, copied) = tokio::join!(process.stop(Run::GRACE), copying);
+        let settled = stopped.and(copied?);
+        Ok(settled.map_or_else(RunEnd::StillThere, |_| why))
     }
 
-    /// Takes in the output until the process and all that it started are gone.
+    /// Takes in the output until the process and all that it started are gone, or cannot be
+    /// killed.
     async fn copy(
         &mut self,
         stdout: Option<pipe::Receiver>,
         process: &Process,
-    ) -> Result<Ended, RunError> {
+    ) -> Result<Result<Ended, StillThere>, RunError> {
         let Some(mut stdout) = stdout else {
-            return Ok(process.wait().await);
+            return Ok(process.settled().await);
         };
         let mut buffer = vec![0; 64 * 1024];
-        let mut gone = pin!(process.wait());
+        let mut gone = pin!(process.settled());
         let ended = loop {
             tokio::select! {
                 biased;
@@ -221,12 +261,13 @@ impl Record {
     }
 }
 
-impl From<Ended> for RunEnd {
-    fn from(ended: Ended) -> Self {
+impl RunEnd {
+    fn of(ended: Result<Ended, StillThere>) -> Self {
         match ended {
-            Ended::Exited { code } => Self::Exited { code },
-            Ended::Signalled { signal } => Self::Signalled { signal },
-            Ended::GuardLost => Self::GuardLost,
+            Ok(Ended::Exited { code }) => Self::Exited { code },
+            Ok(Ended::Signalled { signal }) => Self::Signalled { signal },
+            Ok(Ended::GuardLost) => Self::GuardLost,
+            Err(there) => Self::StillThere(there),
         }
     }
 }

@@ -57,6 +57,8 @@ pub(crate) enum Report {
     Started(ProcessIdentity),
     CouldNotStart {
         reason: String,
+        /// The system's number for what it has too little of, when it was that.
+        exhausted: Option<i32>,
     },
     Exited {
         code: i32,
@@ -64,6 +66,9 @@ pub(crate) enum Report {
     Signalled {
         signal: i32,
     },
+    /// These are being killed for some time and still live. The guard goes on; the next such
+    /// report, or the last one, says what came of it.
+    StillThere(Vec<ProcessIdentity>),
     /// The program and all that it started are gone. The last report.
     Gone,
 }

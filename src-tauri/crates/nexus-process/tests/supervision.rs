@@ -62,6 +62,11 @@ async fn until_ready(process: &mut Process) {
     while lines.next_line().await.expect("reading").expect("ready") != "ready" {}
 }
 
+/// Stops it and says how it ended.
+async fn stopped(process: &Process, grace: Duration) -> Ended {
+    process.stop(grace).await.expect("nothing withstands")
+}
+
 async fn read_all(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.expect("reading");
@@ -302,7 +307,7 @@ async fn stopping_lets_the_program_clean_up() {
     );
     let mut process = launcher().spawn(spawn).await.expect("starting");
     until_ready(&mut process).await;
-    let ended = process.stop(Duration::from_secs(60)).await;
+    let ended = stopped(&process, Duration::from_secs(60)).await;
     assert_eq!(ended, Ended::Exited { code: 143 });
     assert_eq!(tagged(&tag), []);
 }
@@ -315,7 +320,7 @@ async fn a_program_that_ignores_the_request_is_killed_after_the_grace() {
     );
     let mut process = launcher().spawn(spawn).await.expect("starting");
     until_ready(&mut process).await;
-    let ended = process.stop(Duration::from_millis(100)).await;
+    let ended = stopped(&process, Duration::from_millis(100)).await;
     assert_eq!(ended, Ended::Signalled { signal: 9 });
     assert_eq!(tagged(&tag), []);
 }
@@ -368,7 +373,7 @@ async fn stopping_a_tree_leaves_nothing_of_it() {
         let (spawn, tag) = script(&format!("{name} stop"), text);
         let mut process = launcher().spawn(spawn).await.expect("starting");
         until_ready(&mut process).await;
-        process.stop(Duration::from_secs(60)).await;
+        stopped(&process, Duration::from_secs(60)).await;
         assert_eq!(tagged(&tag), [], "{name}");
     }
 }
@@ -400,7 +405,7 @@ async fn a_stopped_program_can_be_asked_to_end() {
         state_of(process.identity()) == 'T'
     })
     .await;
-    let ended = process.stop(Duration::from_secs(60)).await;
+    let ended = stopped(&process, Duration::from_secs(60)).await;
     assert_eq!(ended, Ended::Exited { code: 5 });
 }
 
@@ -432,7 +437,7 @@ async fn a_program_whose_output_nobody_reads_can_be_stopped() {
     let spawn = fixture(&["flood", "100000000"]);
     let process = launcher().spawn(spawn).await.expect("starting");
     // It blocks on the full pipe sooner or later; whenever the request comes, it ends.
-    let ended = process.stop(Duration::from_secs(60)).await;
+    let ended = stopped(&process, Duration::from_secs(60)).await;
     assert_eq!(ended, Ended::Signalled { signal: 15 });
 }
 
@@ -490,7 +495,7 @@ async fn signals_to_the_guard_do_not_end_it() {
     }
     // It still obeys, so it has outlived them.
     assert_eq!(
-        process.stop(Duration::from_secs(60)).await,
+        stopped(&process, Duration::from_secs(60)).await,
         Ended::Signalled { signal: 15 }
     );
 }

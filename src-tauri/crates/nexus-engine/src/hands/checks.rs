@@ -178,6 +178,11 @@ impl Bench<'_> {
                 CommandEnd::CouldNotStart
             }
             RunEnd::GuardLost => CommandEnd::Signalled { signal: 9 },
+            // What it writes from now on would be in the evidence of others.
+            RunEnd::StillThere(there) => {
+                let message = format!("failed to {there}");
+                return Err(EngineError::new(ErrorKind::Internal, message));
+            }
         };
         Ok(Some(Evidence {
             command: command.clone(),
