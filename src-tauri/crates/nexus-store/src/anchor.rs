@@ -25,6 +25,8 @@ pub(crate) struct Anchor {
 pub(crate) struct Noted {
     pub(crate) seq: u64,
     pub(crate) hash: [u8; 32],
+    /// How often the tables beside the log had changed; not in notes of format 1.
+    pub(crate) revision: Option<u64>,
 }
 
 impl Anchor {
@@ -44,16 +46,17 @@ impl Anchor {
     }
 
     /// Writes down where the log ends. A failure costs only the proof, so it is logged.
-    pub(crate) fn write(&mut self, head: &Head) {
-        if let Err(error) = self.try_write(head) {
+    pub(crate) fn write(&mut self, head: &Head, revision: u64) {
+        if let Err(error) = self.try_write(head, revision) {
             tracing::warn!(path = %self.path.display(), %error, "the end of the log was not noted");
         }
     }
 
     /// Always the same length, so that writing over an earlier note needs no new space.
-    fn try_write(&mut self, head: &Head) -> io::Result<()> {
+    fn try_write(&mut self, head: &Head, revision: u64) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(render(head.seq, &head.hash).as_bytes())
+        let note = render(head.seq, &head.hash, revision);
+        self.file.write_all(note.as_bytes())
     }
 }
 
@@ -68,8 +71,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<Noted>, StoreError> {
     }
 }
 
-fn render(seq: u64, hash: &[u8; 32]) -> String {
-    let fact = format!("{seq:020} {}", hex(hash));
+fn render(seq: u64, hash: &[u8; 32], revision: u64) -> String {
+    let fact = format!("{seq:020} {} {revision:020}", hex(hash));
     format!("{fact} {}\n", check(&fact))
 }
 
@@ -78,10 +81,14 @@ fn parse(text: &str) -> Option<Noted> {
     if check(fact) != sum {
         return None;
     }
-    let (seq, hash) = fact.split_once(' ')?;
+    let mut words = fact.split(' ');
+    let seq = words.next()?.parse().ok()?;
+    let hash = unhex(words.next()?)?;
+    let revision = words.next().map(str::parse).transpose().ok()?;
     Some(Noted {
-        seq: seq.parse().ok()?,
-        hash: unhex(hash)?,
+        seq,
+        hash,
+        revision,
     })
 }
 
@@ -91,7 +98,7 @@ fn check(fact: &str) -> String {
     hex(&digest[..8])
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -112,16 +119,24 @@ mod tests {
 
     #[test]
     fn a_note_is_read_back_and_a_torn_one_is_passed_over() {
-        let note = render(7, &[0xab; 32]);
+        let note = render(7, &[0xab; 32], 3);
         let noted = Noted {
             seq: 7,
             hash: [0xab; 32],
+            revision: Some(3),
         };
         assert_eq!(parse(&note), Some(noted));
         for cut in 0..note.len() {
             assert_eq!(parse(&note[..cut]), None, "cut at {cut}");
         }
         assert_eq!(parse(&note.replace('7', "8")), None);
-        assert_eq!(note.len(), render(u64::MAX, &[0; 32]).len());
+        assert_eq!(note.len(), render(u64::MAX, &[0; 32], u64::MAX).len());
+    }
+
+    #[test]
+    fn a_note_of_the_first_format_is_understood() {
+        let fact = format!("{:020} {}", 7, hex(&[0xab; 32]));
+        let noted = parse(&format!("{fact} {}\n", check(&fact))).unwrap();
+        assert_eq!((noted.seq, noted.revision), (7, None));
     }
 }

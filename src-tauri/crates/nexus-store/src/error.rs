@@ -1,6 +1,9 @@
 //! What can go wrong with the files of a store, as the person reads it.
 
-use crate::fault::Fault;
+use crate::{
+    fault::Fault,
+    place::{self, Place},
+};
 use rusqlite::ErrorCode;
 use std::{
     io,
@@ -39,7 +42,7 @@ pub enum StoreError {
 
     /// The file is no longer where it was opened.
     #[error(
-        "write {}: it was moved or deleted while NEXUS ran; put it back, then start NEXUS again",
+        "use {}: it was moved or deleted while NEXUS ran; put it back, then start NEXUS again",
         file.display()
     )]
     Moved { file: PathBuf },
@@ -104,6 +107,13 @@ pub enum StoreError {
         what: String,
     },
 
+    /// A backup was on its way back when NEXUS ended, and this is opened for reading only.
+    #[error(
+        "read {}: a backup was being put back when NEXUS ended; start NEXUS once to finish that",
+        file.display()
+    )]
+    HalfRestored { file: PathBuf },
+
     /// A change of format did not go through. The store is as it was before.
     #[error(
         "bring {} up to date: {source}; nothing was changed, and a copy is in {}",
@@ -137,9 +147,26 @@ impl StoreError {
         if [Kind::PermissionDenied, Kind::ReadOnlyFilesystem].contains(&kind) {
             return Self::ReadOnly { file };
         }
+        if [Kind::NotFound, Kind::StaleNetworkFileHandle].contains(&kind) {
+            return Self::Moved { file };
+        }
         Self::Io {
             file,
             what: error.to_string(),
+        }
+    }
+
+    /// The same, looked at again: SQLite calls much an I/O error of which the disk knows more.
+    pub(crate) fn on_disk_of(self, place: &Place) -> Self {
+        let Self::Io { file, what } = self else {
+            return self;
+        };
+        if place::is_read_only(&place.dir) {
+            Self::ReadOnly { file }
+        } else if place::free_space(&place.dir) == Some(0) {
+            Self::DiskFull { file }
+        } else {
+            Self::Io { file, what }
         }
     }
 
@@ -148,6 +175,12 @@ impl StoreError {
         match fault {
             Fault::Sqlite(error) => Self::sqlite(file, &error),
             Fault::OtherWriter => Self::OtherWriter {
+                file: file.to_owned(),
+            },
+            Fault::NoRoom => Self::DiskFull {
+                file: file.to_owned(),
+            },
+            Fault::Locked => Self::Busy {
                 file: file.to_owned(),
             },
             Fault::Corrupt { seq, what } => Self::Corrupt {

@@ -6,6 +6,10 @@ pub(crate) enum Fault {
     Sqlite(rusqlite::Error),
     /// The log's end is not where this writer left it.
     OtherWriter,
+    /// The disk has too little room for what is about to be written.
+    NoRoom,
+    /// Someone else holds a lock.
+    Locked,
     /// What is stored is not what was written.
     Corrupt {
         seq: Option<u64>,

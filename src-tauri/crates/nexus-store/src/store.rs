@@ -1,27 +1,47 @@
 //! The store: one writer, any number of readers, also in other processes.
 
 use crate::{
-    StoreError,
-    anchor::{self, Anchor},
+    Backup, Doubts, StoreError,
+    anchor::{self, Anchor, Noted},
+    backup,
     connection::{self, Access},
     fault::Fault,
     migration::{self, MIGRATIONS},
     place::{self, Identity, Place},
+    reserve, restore,
     table::{
         event::{self, Head, NewEvent, StoredEvent},
         process::{self, LedgerRow, NewProcess},
+        sum::{self, Table},
         task_summary::{self, SummaryFilter, TaskSummary},
     },
     verify,
 };
+use nexus_core::Timestamp;
 use rusqlite::{Connection, TransactionBehavior};
-use std::{fs, ops::Deref, path::Path};
+use std::{fs, io, ops::Deref, path::Path};
 
 /// What the store is locked with. Encryption will add its variant here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKey {
     /// Not encrypted.
     Plain,
+}
+
+/// What a store is opened with besides its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// How many bytes are kept back for [`Store::release_reserve`]; 0 for none.
+    pub reserve: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            // Enough for the last words of hundreds of tasks, and nothing to a disk of today.
+            reserve: 16 * 1024 * 1024,
+        }
+    }
 }
 
 /// The writing side. Its caller owns the data folder: there is one `Store` at a time.
@@ -33,6 +53,10 @@ pub struct Store {
     anchor: Anchor,
     identity: Identity,
     head: Head,
+    /// How often the tables beside the log have changed.
+    revision: u64,
+    /// The end of a batch of which nobody could say whether it was recorded.
+    unsure: Option<Head>,
 }
 
 /// The reading side. Any process may hold one while the owner writes.
@@ -58,8 +82,14 @@ impl Store {
     /// Opens the store in `dir`, making folder and store where they are absent, bringing an
     /// older format up to date, and checking every event that was ever written.
     pub fn open(dir: &Path, key: StoreKey) -> Result<Self, StoreError> {
+        Self::open_with(dir, key, StoreOptions::default())
+    }
+
+    /// [`open`](Self::open) with these options.
+    pub fn open_with(dir: &Path, key: StoreKey, options: StoreOptions) -> Result<Self, StoreError> {
         let place = Place::new(dir);
         place.make_dir()?;
+        restore::finish(&place)?;
         if !place.has_database()? {
             create(&place, key)?;
         }
@@ -69,79 +99,179 @@ impl Store {
         connection::make_durable(&connection).map_err(|fault| StoreError::at(file, fault))?;
         migration::bring_up_to_date(&mut connection, &place, found, MIGRATIONS)?;
 
-        let head = anchor::read(&place.anchor)?;
-        let head = verify::whole(&connection, head.as_ref())
+        let noted = anchor::read(&place.anchor)?;
+        let head = verify::whole(&connection, noted.as_ref())
+            .map_err(|fault| StoreError::at(file, fault))?;
+        let revision = compare_revision(&connection, noted.as_ref())
             .map_err(|fault| StoreError::at(file, fault))?;
         let identity = Identity::of(file).map_err(|error| StoreError::io(file, &error))?;
         let mut anchor = Anchor::open(&place.anchor)?;
-        anchor.write(&head);
+        anchor.write(&head, revision);
         // SQLite passes over a failure to record that its write-ahead log was made.
         place.sync_dir()?;
+        reserve::make(&place, options.reserve);
         Ok(Self {
             reader: Reader { connection, place },
             anchor,
             identity,
             head,
+            revision,
+            unsure: None,
         })
     }
 
     /// Records `batch` in order and writes `summaries` over the earlier ones, all or nothing.
     /// When it returns, both survive a power loss. Returns the new events' numbers, which
     /// follow the last one without a gap.
+    ///
+    /// After an error nothing is recorded, and once the trouble has passed, the same call
+    /// records everything exactly once.
     pub fn append(
         &mut self,
         batch: &[NewEvent<'_>],
         summaries: &[TaskSummary],
     ) -> Result<Vec<u64>, StoreError> {
         let start = self.head.clone();
-        let head = self.commit(Durability::PowerLoss, |connection| {
-            if event::head(connection)? != start {
-                return Err(Fault::OtherWriter);
+        let end = batch
+            .iter()
+            .fold(start.clone(), |head, new| head.after(new));
+        // Whether the call before, which failed, did record this very batch.
+        let tried_before = self.unsure.as_ref() == Some(&end);
+        let recorded = self.commit(Durability::PowerLoss, |connection| {
+            let found = event::head(connection)?;
+            if found != start {
+                let done = tried_before && found == end;
+                return if done {
+                    Ok(())
+                } else {
+                    Err(Fault::OtherWriter)
+                };
             }
             let mut head = start.clone();
             for event in batch {
                 head = event::insert(connection, &head, event)?;
             }
-            for summary in summaries {
-                task_summary::upsert(connection, summary)?;
-            }
-            Ok(head)
-        })?;
-        self.anchor.write(&head);
-        self.head = head;
+            summaries
+                .iter()
+                .try_for_each(|summary| task_summary::upsert(connection, summary))
+        });
+        if let Err(error) = recorded {
+            self.look_whether_recorded(&start, &end, error)?;
+        }
+        self.unsure = None;
+        self.head = end;
+        self.note();
         Ok((start.seq + 1..=self.head.seq).collect())
     }
 
-    /// Replaces all summaries by these, for when they are made anew from the log.
+    /// After `error`, says whether the batch from `start` to `end` is in the log all the same:
+    /// a disk can fail when all is written.
+    fn look_whether_recorded(
+        &mut self,
+        start: &Head,
+        end: &Head,
+        error: StoreError,
+    ) -> Result<(), StoreError> {
+        if matches!(error, StoreError::OtherWriter { .. }) || start == end {
+            return Err(error);
+        }
+        match event::head(&self.reader.connection) {
+            Ok(found) if found == *start => self.unsure = None,
+            Ok(found) if found == *end => {
+                tracing::warn!(%error, "recorded in spite of an error");
+                return Ok(());
+            }
+            Ok(_) | Err(_) => self.unsure = Some(end.clone()),
+        }
+        Err(error)
+    }
+
+    /// Replaces all summaries by these, for when they are made anew from the log. They are in
+    /// doubt no longer.
     pub fn replace_summaries(&mut self, summaries: &[TaskSummary]) -> Result<(), StoreError> {
         self.commit(Durability::PowerLoss, |connection| {
-            task_summary::clear(connection)?;
-            for summary in summaries {
-                task_summary::upsert(connection, summary)?;
-            }
-            Ok(())
-        })
+            task_summary::replace(connection, summaries)
+        })?;
+        self.note();
+        Ok(())
     }
 
     /// Notes that a child process was started, and returns the id of its row.
     ///
     /// A note outlives us but not a power loss, which no process outlives either.
     pub fn ledger_started(&mut self, process: &NewProcess<'_>) -> Result<i64, StoreError> {
-        self.commit(Durability::OwnDeath, |connection| {
+        let id = self.commit(Durability::OwnDeath, |connection| {
             process::started(connection, process)
-        })
+        })?;
+        self.note();
+        Ok(id)
     }
 
     /// Notes that the process of row `id` and its descendants are gone.
-    pub fn ledger_ended(&mut self, id: i64, at: nexus_core::Timestamp) -> Result<(), StoreError> {
+    pub fn ledger_ended(&mut self, id: i64, at: Timestamp) -> Result<(), StoreError> {
         self.commit(Durability::OwnDeath, |connection| {
             process::ended(connection, id, at)
-        })
+        })?;
+        self.note();
+        Ok(())
     }
 
-    /// The processes not known to be gone, the oldest first.
+    /// The processes not known to be gone, the oldest first. Damaged rows are left out; that
+    /// there are some is a [doubt](Reader::doubts).
     pub fn ledger_open(&self) -> Result<Vec<LedgerRow>, StoreError> {
         self.ask(process::open)
+    }
+
+    /// Forgets processes that ended before `before` and returns how many those were: at most
+    /// 10,000, so that it never takes long.
+    pub fn ledger_prune(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        let gone = self.commit(Durability::OwnDeath, |connection| {
+            process::prune(connection, before)
+        })?;
+        self.note();
+        Ok(gone)
+    }
+
+    /// Says that no process is left of which the ledger does not know. Damaged rows are
+    /// forgotten, and the ledger is in doubt no longer.
+    pub fn ledger_trusted(&mut self) -> Result<(), StoreError> {
+        self.commit(Durability::PowerLoss, process::trust)?;
+        self.note();
+        Ok(())
+    }
+
+    /// Copies the store into `backups` in the data folder and reads the whole copy back, which
+    /// is what makes it a backup. Cheap when nothing was appended since the last one, which it
+    /// returns then. The newest three are kept, and those made before a change of format.
+    pub fn back_up(&self) -> Result<Backup, StoreError> {
+        self.refuse_if_moved()?;
+        self.reader.back_up()
+    }
+
+    /// Gives back the room that was kept for the moment when the disk is full, so that the end
+    /// can be recorded. Returns how many bytes that was; 0 when there is no reserve. The next
+    /// start keeps room back again if there is enough.
+    pub fn release_reserve(&self) -> Result<u64, StoreError> {
+        self.refuse_if_moved()?;
+        reserve::release(&self.reader.place)
+    }
+
+    /// Writes down outside of the database where it ends.
+    fn note(&mut self) {
+        self.anchor.write(&self.head, self.revision);
+    }
+
+    /// SQLite would go on writing to a deleted file without an error.
+    fn refuse_if_moved(&self) -> Result<(), StoreError> {
+        let file = &self.reader.place.file;
+        match Identity::of(file) {
+            Ok(found) if found == self.identity => Ok(()),
+            Ok(_) => Err(StoreError::Moved { file: file.clone() }),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(StoreError::Moved { file: file.clone() })
+            }
+            Err(error) => Err(StoreError::io(file, &error)),
+        }
     }
 
     /// Does `work` in one transaction. On an error nothing of it has happened.
@@ -150,22 +280,21 @@ impl Store {
         durability: Durability,
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
+        self.refuse_if_moved()?;
         let Reader { connection, place } = &mut self.reader;
-        // SQLite would go on writing to a deleted file without an error.
-        if Identity::of(&place.file).ok().as_ref() != Some(&self.identity) {
-            return Err(StoreError::Moved {
-                file: place.file.clone(),
-            });
-        }
         let transact = || {
             connection::wait_for_disk(connection, durability == Durability::PowerLoss)?;
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let done = work(&transaction)?;
+            let revision = sum::revision(&transaction)?;
             transaction.commit()?;
-            Ok(done)
+            Ok((done, revision))
         };
-        transact().map_err(|fault| StoreError::at(&place.file, fault))
+        let (done, revision) =
+            transact().map_err(|fault| StoreError::at(&place.file, fault).on_disk_of(place))?;
+        self.revision = revision;
+        Ok(done)
     }
 }
 
@@ -182,6 +311,9 @@ impl Reader {
     /// read it; each read then checks the links between the events it passes.
     pub fn open(dir: &Path, key: StoreKey) -> Result<Self, StoreError> {
         let place = Place::new(dir);
+        if restore::is_half_done(&place)? {
+            return Err(StoreError::HalfRestored { file: place.file });
+        }
         if !place.has_database()? {
             return Err(StoreError::Absent { file: place.file });
         }
@@ -223,6 +355,16 @@ impl Reader {
         self.ask(|connection| task_summary::list(connection, filter))
     }
 
+    /// [`Store::back_up`] without holding up the store, for the process that owns it.
+    pub fn back_up(&self) -> Result<Backup, StoreError> {
+        backup::make(&self.connection, &self.place)
+    }
+
+    /// Which of the tables beside the log are not as they were written. Reads them whole.
+    pub fn doubts(&self) -> Doubts {
+        verify::doubts(&self.connection)
+    }
+
     /// Checks everything that [`Store::open`] checks.
     pub fn verify(&self) -> Result<(), StoreError> {
         let noted = anchor::read(&self.place.anchor)?;
@@ -236,6 +378,19 @@ impl Reader {
     ) -> Result<T, StoreError> {
         question(&self.connection).map_err(|fault| StoreError::at(&self.place.file, fault))
     }
+}
+
+/// Returns how often the tables beside the log have changed. That is less than was noted when
+/// an older state of them came back, and then they are in doubt.
+fn compare_revision(connection: &Connection, noted: Option<&Noted>) -> Result<u64, Fault> {
+    let revision = sum::revision(connection)?;
+    if noted.and_then(|noted| noted.revision) > Some(revision) {
+        let transaction = connection.unchecked_transaction()?;
+        sum::doubt(&transaction, Table::TaskSummary)?;
+        sum::doubt(&transaction, Table::Process)?;
+        transaction.commit()?;
+    }
+    sum::revision(connection)
 }
 
 /// Opens the database, which is there. An empty file would pass for a new database with SQLite.
@@ -253,6 +408,13 @@ fn open_existing(place: &Place, key: StoreKey, access: Access) -> Result<Connect
             what: "the file is empty".to_owned(),
         });
     }
+    for side in ["-wal", "-shm"].map(|suffix| place.beside(suffix)) {
+        if side.is_dir() {
+            let what = format!("{} is a folder", side.display());
+            let seq = None;
+            return Err(StoreError::Corrupt { file, seq, what });
+        }
+    }
     connection::open(&place.file, key, access)
 }
 
@@ -261,16 +423,8 @@ fn open_existing(place: &Place, key: StoreKey, access: Access) -> Result<Connect
 fn create(place: &Place, key: StoreKey) -> Result<(), StoreError> {
     refuse_remains(place)?;
     let unfinished = place.beside(".new");
-    for suffix in ["", "-journal", "-wal", "-shm"] {
-        let mut name = unfinished.clone().into_os_string();
-        name.push(suffix);
-        migration::remove_if_there(name.as_ref())?;
-    }
-    place::private_file()
-        .write(true)
-        .create_new(true)
-        .open(&unfinished)
-        .map_err(|error| StoreError::io(&unfinished, &error))?;
+    place::remove_database(&unfinished)?;
+    place::create_file(&unfinished)?;
     {
         let mut connection = connection::open(&unfinished, key, Access::Write)?;
         migration::migrate(&mut connection, 0, MIGRATIONS)
@@ -278,7 +432,7 @@ fn create(place: &Place, key: StoreKey) -> Result<(), StoreError> {
             .map_err(|fault| StoreError::at(&unfinished, fault))?;
     }
     place::sync_file(&unfinished)?;
-    fs::rename(&unfinished, &place.file).map_err(|error| StoreError::io(&place.file, &error))?;
+    place::rename(&unfinished, &place.file)?;
     place.sync_dir()
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod event;
 pub(crate) mod process;
+pub(crate) mod sum;
 pub(crate) mod task_summary;
 
 /// The largest count SQLite can hold is 2^63-1, which no counter of ours reaches.

@@ -4,9 +4,40 @@ use crate::{
     anchor::Noted,
     fault::Fault,
     migration::{self, MIGRATIONS},
-    table::event::{self, Head},
+    table::{
+        event::{self, Head},
+        process, task_summary,
+    },
 };
 use rusqlite::Connection;
+
+/// Which of the tables beside the log cannot be trusted. The log itself always can, or the
+/// store does not open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doubts {
+    /// The summaries are not those that were written: make them anew from the log with
+    /// [`Store::replace_summaries`](crate::Store::replace_summaries).
+    pub summaries: bool,
+    /// Rows of the ledger are missing or damaged: look for left processes by other means, then
+    /// call [`Store::ledger_trusted`](crate::Store::ledger_trusted).
+    pub ledger: bool,
+}
+
+impl Doubts {
+    /// Whether there is one.
+    pub fn any(self) -> bool {
+        self.summaries || self.ledger
+    }
+}
+
+/// Which of the tables beside the log are not as they were written.
+pub(crate) fn doubts(connection: &Connection) -> Doubts {
+    // What cannot be read is not as it was written either.
+    Doubts {
+        summaries: !task_summary::is_whole(connection).unwrap_or(false),
+        ledger: !process::is_whole(connection).unwrap_or(false),
+    }
+}
 
 /// Checks the structure, the definitions, the whole chain and where it ends. Returns its end.
 pub(crate) fn whole(connection: &Connection, noted: Option<&Noted>) -> Result<Head, Fault> {
@@ -30,10 +61,12 @@ pub(crate) fn structure(connection: &Connection) -> Result<(), Fault> {
     Err(Fault::corrupt(format!("its pages are damaged: {first}")))
 }
 
-/// The tables, indexes and triggers are those that the migrations make.
+/// The tables, indexes and triggers are those that the migrations up to its format make.
 fn definitions(connection: &Connection) -> Result<(), Fault> {
     let mut fresh = Connection::open_in_memory()?;
-    migration::migrate(&mut fresh, 0, MIGRATIONS)?;
+    let format: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let up_to_it = MIGRATIONS.iter().take(format as usize).copied();
+    migration::migrate(&mut fresh, 0, &up_to_it.collect::<Vec<_>>())?;
     if schema(connection)? == schema(&fresh)? {
         return Ok(());
     }

@@ -66,6 +66,10 @@ impl Head {
     };
 
     /// The end after `event` is added.
+    pub(crate) fn after(&self, event: &NewEvent<'_>) -> Self {
+        self.then(event.at, event.stream, event.kind, &event.body)
+    }
+
     fn then(&self, at: Timestamp, stream: &str, kind: &str, body: &str) -> Self {
         let seq = self.seq + 1;
         let mut hasher = Sha256::new()
@@ -91,7 +95,7 @@ pub(crate) fn insert(
     head: &Head,
     event: &NewEvent<'_>,
 ) -> Result<Head, Fault> {
-    let next = head.then(event.at, event.stream, event.kind, &event.body);
+    let next = head.after(event);
     connection
         .prepare_cached(
             "INSERT INTO event (seq, at, stream, kind, body, hash) VALUES (?, ?, ?, ?, ?, ?)",
@@ -149,6 +153,23 @@ pub(crate) fn for_each(
         return nothing_after(rows, after);
     };
     follow(rows, head, &mut each)
+}
+
+/// Hands `each` the events that follow `head`, as far as they are readable and linked to it;
+/// what ends that before the last one is the error.
+pub(crate) fn for_each_linked(
+    connection: &Connection,
+    head: &Head,
+    mut each: impl FnMut(StoredEvent),
+) -> Result<Head, Fault> {
+    let mut statement = connection.prepare(
+        "SELECT seq, at, stream, kind, body, hash FROM event WHERE seq > ? ORDER BY seq",
+    )?;
+    follow(
+        statement.query([to_sql(head.seq)])?,
+        head.clone(),
+        &mut each,
+    )
 }
 
 /// Past the end of the log there is nothing to read; anywhere else an absent event is a loss.

@@ -16,15 +16,16 @@ mod tampering;
 mod transcripts;
 
 use nexus_core::{ProjectId, TaskId, Timestamp, Usd};
-use nexus_store::{NewEvent, Store, StoreError, StoreKey, StoredEvent, TaskSummary};
+use nexus_store::{NewEvent, Store, StoreError, StoreKey, StoreOptions, StoredEvent, TaskSummary};
 use std::{
     path::Path,
     process::{Child, Command},
 };
 use uuid::Uuid;
 
+/// Opens the store without a reserve, which only its own tests need.
 fn open(dir: &Path) -> Result<Store, StoreError> {
-    Store::open(dir, StoreKey::Plain)
+    Store::open_with(dir, StoreKey::Plain, StoreOptions { reserve: 0 })
 }
 
 fn event(n: u64) -> NewEvent<'static> {
