@@ -27,10 +27,15 @@
 //! `{{last}}` (the answer to the last tool or call) and the groups `{{1}}`… of `prompt`.
 //! The actions are the variants of [`Action`].
 //!
+//! What goes wrong when it starts or resumes is said by `start`, `resume` and `context_usage`
+//! of the [`Script`].
+//!
 //! # What it leaves
-//! In `.fake-claude/` in the home folder: `sessions/`, by which a session is resumed and an
-//! unknown one refused as the real program does, and `log.jsonl` with each start (arguments,
-//! names of environment variables, folder) and each prompt, for tests to look at.
+//! In `.fake-claude/` in the home folder: `sessions/` with what a session cost, and `log.jsonl`
+//! with each start (arguments, names of environment variables, folder) and each prompt without
+//! the program's own notes in it, for tests to look at. In `.claude/projects/` (or below
+//! `CLAUDE_CONFIG_DIR`) a file for each session with prompts and answers in the real program's
+//! form, by which a session is resumed and an unknown one refused.
 
 mod memory;
 mod pipe;
@@ -57,6 +62,34 @@ pub struct Script {
     pub logged_in: bool,
     pub rules: Vec<Rule>,
     pub otherwise: Vec<Action>,
+    pub start: Option<StartFault>,
+    pub resume: Option<ResumeFault>,
+    /// Whether it can say how full its context is.
+    pub context_usage: bool,
+}
+
+/// What goes wrong whenever it is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartFault {
+    /// It never says that it is ready, but ends with its input.
+    Hang,
+    /// It says so three times, after answers to what nobody asked.
+    Chatter,
+}
+
+/// What goes wrong when it is to resume a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResumeFault {
+    /// It ends with code 1 and says nothing.
+    Exit,
+    /// It refuses with a result that is an error of its own.
+    Refuse,
+    /// It opens, and remembers nothing.
+    Forget,
+    /// It opens, and answers in another session.
+    Rename,
 }
 
 impl Default for Script {
@@ -66,6 +99,9 @@ impl Default for Script {
             logged_in: true,
             rules: Vec::new(),
             otherwise: vec![Action::Say("echo[{{turn}}]: {{prompt}}".to_owned())],
+            start: None,
+            resume: None,
+            context_usage: true,
         }
     }
 }
@@ -248,20 +284,25 @@ fn serve(script: Script, args: &[String], memory: Memory) -> ExitCode {
     }));
     let pipe = Pipe::of_this_process();
     let (session, past) = match (&arguments.resume, &arguments.session) {
-        (Some(id), _) => match memory.recall(id) {
-            Some(past) => (id.clone(), past),
-            None => {
+        (Some(id), _) => match (script.resume, memory.recall(id)) {
+            (Some(ResumeFault::Exit), _) => return ExitCode::FAILURE,
+            (Some(ResumeFault::Refuse), _) => {
+                refuse_to_resume(&pipe, id, "Failed to resume session: EIO");
+                return ExitCode::FAILURE;
+            }
+            (Some(ResumeFault::Forget), _) => (id.clone(), Past::default()),
+            (Some(ResumeFault::Rename), past) => {
+                (uuid::Uuid::new_v4().to_string(), past.unwrap_or_default())
+            }
+            (None, Some(past)) => (id.clone(), past),
+            (None, None) => {
                 let message = format!("No conversation found with session ID: {id}");
                 eprintln!("{message}");
-                pipe.write(
-                    &json!({"type": "result", "subtype": "error_during_execution",
-                    "is_error": true, "errors": [message], "session_id": id,
-                    "num_turns": 0, "total_cost_usd": 0, "permission_denials": []}),
-                );
+                refuse_to_resume(&pipe, id, &message);
                 return ExitCode::FAILURE;
             }
         },
-        (None, Some(id)) if memory.recall(id).is_some() => {
+        (None, Some(id)) if memory.exists(id) => {
             eprintln!("Error: Session ID {id} is already in use.");
             return ExitCode::FAILURE;
         }
@@ -271,4 +312,12 @@ fn serve(script: Script, args: &[String], memory: Memory) -> ExitCode {
     let has_key = env::var_os("CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR").is_some();
     let mut player = Player::new(pipe, memory, script, session, past, arguments.budget);
     player.run(has_key)
+}
+
+fn refuse_to_resume(pipe: &Pipe, session: &str, message: &str) {
+    pipe.write(
+        &json!({"type": "result", "subtype": "error_during_execution",
+        "is_error": true, "errors": [message], "session_id": session,
+        "num_turns": 0, "total_cost_usd": 0, "permission_denials": []}),
+    );
 }

@@ -6,8 +6,8 @@
 )]
 
 use nexus_agent::{
-    Backend, ClaudeCode, ClaudeConfig, Credential, Environment, InstallError, Search, Session,
-    SessionCommand, SessionEvent, SessionSpec, ToolDecision, Version,
+    Backend, ClaudeCode, ClaudeConfig, Credential, Environment, InstallError, Recorded, Search,
+    Session, SessionCommand, SessionEvent, SessionSpec, ToolDecision, Version,
 };
 use nexus_core::{AgentCall, Role, SessionId, TaskId, TurnOutcome, TurnUpdate, Usd};
 use nexus_process::{Launcher, find_tagged};
@@ -72,6 +72,7 @@ impl Bench {
             system_prompt: "You are Code".to_owned(),
             budget: None,
             silence_limit: Duration::from_secs(50),
+            recorded: Recorded::default(),
         }
     }
 

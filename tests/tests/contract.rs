@@ -9,8 +9,8 @@
 )]
 
 use nexus_agent::{
-    Backend, CallReply, ClaudeCode, ClaudeConfig, Credential, Environment, Installation, Search,
-    Session, SessionEvent, SessionSpec, ToolDecision,
+    Backend, CallReply, ClaudeCode, ClaudeConfig, Credential, Environment, Installation, Recorded,
+    Search, Session, SessionEvent, SessionSpec, ToolDecision,
 };
 use nexus_core::{
     AgentCall, Denial, MessageKind, Recipient, Role, SessionId, TaskId, TurnOutcome, TurnUpdate,
@@ -111,6 +111,7 @@ impl Bench {
             system_prompt: "You are Code\nYou like short functions.".to_owned(),
             budget: None,
             silence_limit: Duration::from_secs(50),
+            recorded: Recorded::default(),
         }
     }
 
@@ -156,6 +157,7 @@ async fn one_turn_gives_its_text_and_its_cost() {
         | TurnUpdate::ToolEnded { .. }
         | TurnUpdate::Retrying { .. }
         | TurnUpdate::RateLimit { .. }
+        | TurnUpdate::Note { .. }
         | TurnUpdate::Unknown { .. } => String::new(),
     };
     let pieces: String = turn.updates.iter().map(piece).collect();

@@ -19,7 +19,8 @@
 )]
 
 use nexus_agent::{
-    Backend, ClaudeCode, ClaudeConfig, Credential, Environment, Search, Session, SessionSpec,
+    Backend, ClaudeCode, ClaudeConfig, Credential, Environment, Recorded, Search, Session,
+    SessionSpec,
 };
 use nexus_core::{Persona, Role, TaskId};
 use nexus_process::Launcher;
@@ -222,6 +223,7 @@ impl Bench {
             system_prompt: persona(role),
             budget: None,
             silence_limit: Duration::from_secs(60),
+            recorded: Recorded::default(),
         };
         let opened = self.backend.open(spec).await;
         opened.unwrap_or_else(|outcome| panic!("{outcome:?}"))

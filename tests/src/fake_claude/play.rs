@@ -1,6 +1,6 @@
 //! Playing turns.
 
-use super::{Action, Cut, Memory, Past, Pipe, Script, role_of};
+use super::{Action, Cut, Memory, Past, Pipe, Script, StartFault, role_of};
 use crate::script::{Values, fill, fill_all};
 use nexus_core::Role;
 use serde_json::{Map, Value, json};
@@ -79,6 +79,7 @@ impl Player {
         while let Some(line) = self.pipe.next() {
             match (line["type"].as_str(), line["request"]["subtype"].as_str()) {
                 (Some("control_request"), Some("initialize")) => self.initialize(&line, has_key),
+                (Some("control_request"), Some("get_context_usage")) => self.context_usage(&line),
                 (Some("control_request"), _) => self.pipe.answer(&line["request_id"], &json!({})),
                 (Some("user"), _) => {
                     if let Err(Cut::Exit(code)) = self.turn(&line) {
@@ -101,19 +102,47 @@ impl Player {
             (false, false) => json!({"tokenSource": "none", "apiProvider": "firstParty"}),
         };
         let response = json!({"account": account, "commands": [], "pid": process::id()});
-        self.pipe.answer(&line["request_id"], &response);
+        match self.script.start {
+            Some(StartFault::Hang) => {}
+            Some(StartFault::Chatter) => {
+                for id in ["", "interrupt", "memory", "nobody's"] {
+                    self.pipe.answer(&json!(id), &json!({}));
+                }
+                for _ in 0..3 {
+                    self.pipe.answer(&line["request_id"], &response);
+                }
+            }
+            None => self.pipe.answer(&line["request_id"], &response),
+        }
+    }
+
+    fn context_usage(&self, line: &Value) {
+        let id = &line["request_id"];
+        if self.script.context_usage {
+            let words = self.past.prompts.iter().map(|prompt| prompt.len() / 4 + 1);
+            let tokens: usize = words.sum();
+            let said = json!({"userMessageTokens": tokens, "assistantMessageTokens": tokens});
+            let usage = json!({"totalTokens": 3000 + tokens, "messageBreakdown": said});
+            self.pipe.answer(id, &usage);
+        } else {
+            self.pipe
+                .write(&json!({"type": "control_response", "response":
+                {"subtype": "error", "request_id": id,
+                "error": "Unsupported control request subtype: get_context_usage"}}));
+        }
     }
 
     fn turn(&mut self, line: &Value) -> Result<(), Cut> {
-        let prompt = line["message"]["content"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let given = line["message"]["content"].as_str().unwrap_or_default();
+        let prompt = without_notes(given);
         let uuid = line["uuid"].clone();
         self.memory
             .log(&json!({"prompt": prompt, "role": self.role, "session": self.session}));
         self.past.prompts.push(prompt.clone());
         // Kept before anything is done, as the real one does: a crash loses no prompt.
+        let message = json!({"role": "user", "content": given});
+        self.memory
+            .append(&self.session, &mut self.past, "user", &message);
         self.memory.keep(&self.session, &self.past);
         self.lifecycle(&uuid, "queued");
         self.lifecycle(&uuid, "started");
@@ -336,6 +365,14 @@ impl Player {
         let cost = turn.cost.unwrap_or_default();
         self.spent += cost;
         self.past.cost += cost;
+        if !cut && turn.failure.is_none() {
+            let message = json!({"id": format!("msg_{}", Uuid::new_v4().simple()),
+                "role": "assistant", "model": "fake",
+                "content": [{"type": "text", "text": turn.text}],
+                "usage": {"input_tokens": turn.input, "output_tokens": turn.output}});
+            self.memory
+                .append(&self.session, &mut self.past, "assistant", &message);
+        }
         self.memory.keep(&self.session, &self.past);
         let basis = if turn.cost.is_some() {
             "list"
@@ -395,6 +432,15 @@ impl Player {
         line["session_id"] = json!(self.session);
         self.pipe.write(&line);
     }
+}
+
+/// A prompt as a script sees it: without the notes that its host put below it.
+fn without_notes(prompt: &str) -> String {
+    match prompt.rsplit_once("\n\n<system-reminder>") {
+        Some((prompt, note)) if note.trim_end().ends_with("</system-reminder>") => prompt,
+        Some(_) | None => prompt,
+    }
+    .to_owned()
 }
 
 /// Nobody writes any more: the real program finishes its turn all the same.

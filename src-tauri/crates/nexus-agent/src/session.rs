@@ -41,6 +41,20 @@ pub struct SessionSpec {
     /// A running turn that says nothing for this long is stopped with
     /// [`TurnOutcome::TimedOut`]. Waiting for an answer of ours is not silence.
     pub silence_limit: Duration,
+    /// What a resumed session has to remember, and what it is known to have used.
+    pub recorded: Recorded,
+}
+
+/// What NEXUS has on record about a session that is resumed. By default nothing: then nothing
+/// is held against what the program says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// How many of its turns ended with [`TurnOutcome::Completed`]. A session that does not
+    /// know the last of them is lost.
+    pub turns: u32,
+    /// What all its turns used, as it was reported. What the program counted beyond that was
+    /// lost by a kill, and is added to the next turn. `None` where that is not wanted.
+    pub used: Option<Usage>,
 }
 
 /// An open session. Dropping it closes the process; [`SessionCommand::Close`] does so politely.

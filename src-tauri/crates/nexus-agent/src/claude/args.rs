@@ -179,6 +179,7 @@ impl fmt::Debug for Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Recorded;
     use nexus_core::{Role, TaskId, Usd};
     use std::time::Duration;
     use uuid::Uuid;
@@ -194,6 +195,7 @@ mod tests {
             system_prompt: "You are secret to other users of this machine".to_owned(),
             budget: None,
             silence_limit: Duration::from_secs(600),
+            recorded: Recorded::default(),
         }
     }
 

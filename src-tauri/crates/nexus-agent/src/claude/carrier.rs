@@ -4,7 +4,7 @@
 //! never waits for one thing only: a program that does not read is still read from, and an
 //! engine that does not listen can still give orders.
 
-use super::conversation::{Act, Conversation, Program};
+use super::conversation::{Act, Conversation, Past, Program};
 use crate::{Session, SessionCommand, SessionEvent, SessionSpec};
 use nexus_core::TurnOutcome;
 use nexus_process::{Ended, Line, Lines, Process};
@@ -34,9 +34,10 @@ pub(crate) async fn open(
     mut process: Process,
     spec: &SessionSpec,
     program: Program,
+    past: Past,
 ) -> Result<Session, TurnOutcome> {
     let identity = process.identity();
-    let (conversation, first) = Conversation::open(spec, program, Instant::now());
+    let (conversation, first) = Conversation::open(spec, program, past, Instant::now());
     let (commands, orders) = mpsc::channel(16);
     let (tell, events) = mpsc::channel(EVENTS);
     let (opened, is_open) = oneshot::channel();
@@ -177,7 +178,8 @@ impl Carrier {
                 let acts = self.conversation.due(now);
                 self.perform(acts);
             }
-            Happening::Complained(Ok(_)) | Happening::Heard => {}
+            Happening::Complained(Ok(_)) => self.conversation.sign_of_life(now),
+            Happening::Heard => {}
             Happening::Gone(ended) => return Some(ended),
         }
         None

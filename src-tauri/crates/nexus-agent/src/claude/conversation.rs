@@ -7,11 +7,11 @@
 
 use super::{
     install::Version,
-    mcp,
+    mcp, memory,
     translate::{self, Seen, Totals},
     wire::{
-        Account, Answer, Asked, CommandState, Content, ControlAnswer, Line, Prompt, Request,
-        ResultLine, Said, Spoken, System,
+        Account, Answer, ApiRetry, Asked, CommandState, Content, ContextUsage, ControlAnswer, Line,
+        Prompt, Request, ResultLine, Said, Spoken, System,
     },
 };
 use crate::{CallReply, RequestKey, SessionCommand, SessionEvent, SessionSpec, ToolDecision};
@@ -26,6 +26,9 @@ use uuid::Uuid;
 /// How long a process may take to accept its first prompt. A first start after an
 /// installation reads the program from a cold disk and takes several seconds.
 const OPENING_LIMIT: Duration = Duration::from_secs(60);
+/// How long a resumed process may take to say what it remembers. It counts tokens with the
+/// model service for that, which may be out of reach.
+const PROBE_LIMIT: Duration = Duration::from_secs(15);
 /// How long an interrupt may take. It is answered in well under a second by an idle machine.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
 /// How long the process may take to end after its input was closed.
@@ -36,6 +39,8 @@ const TERMINATE_GRACE: Duration = Duration::from_secs(5);
 /// Our name for the request that opens the conversation.
 const INITIALIZE: &str = "initialize";
 const INTERRUPT: &str = "interrupt";
+/// Our name for the question what the program remembers.
+const PROBE: &str = "memory";
 
 /// Something the carrier has to do.
 #[derive(Debug)]
@@ -60,11 +65,27 @@ pub(crate) struct Program {
     pub(crate) version: Version,
 }
 
+/// What is known of the session's past when its process starts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Past {
+    /// The process was told to carry on an earlier conversation.
+    pub(crate) resumed: bool,
+    /// Nothing says yet whether it remembers that, so it is asked.
+    pub(crate) unproved: bool,
+    /// What was used in the session and never recorded.
+    pub(crate) unrecorded: Usage,
+}
+
 #[derive(Debug)]
 pub(crate) struct Conversation {
     session: SessionId,
     silence_limit: Duration,
     program: Program,
+    past: Past,
+    /// How many turns of the session completed; the next prompt has the next number.
+    completed: u32,
+    /// Told with the next turn.
+    note: Option<String>,
     server: mcp::Server,
     state: State,
     stop: Option<Stop>,
@@ -80,6 +101,10 @@ pub(crate) struct Conversation {
 #[derive(Debug)]
 enum State {
     Opening {
+        until: Instant,
+    },
+    /// It is open, and was asked what it remembers.
+    Probing {
         until: Instant,
     },
     Idle,
@@ -125,7 +150,12 @@ enum Waiting {
 
 impl Conversation {
     /// The conversation of a process that was just started, with the first line to write.
-    pub(crate) fn open(spec: &SessionSpec, program: Program, now: Instant) -> (Self, Vec<Act>) {
+    pub(crate) fn open(
+        spec: &SessionSpec,
+        program: Program,
+        past: Past,
+        now: Instant,
+    ) -> (Self, Vec<Act>) {
         let initialize = Said::ControlRequest {
             request_id: INITIALIZE,
             request: Request::Initialize {
@@ -137,6 +167,9 @@ impl Conversation {
             session: spec.session,
             silence_limit: spec.silence_limit,
             program,
+            past,
+            completed: spec.recorded.turns,
+            note: None,
             server: mcp::Server::new(),
             state: State::Opening {
                 until: now + OPENING_LIMIT,
@@ -144,7 +177,8 @@ impl Conversation {
             stop: None,
             waiting: HashMap::new(),
             totals: Totals::default(),
-            unasked: Usage::default(),
+            // What a kill kept from being recorded is paid for by the next turn.
+            unasked: past.unrecorded,
             has_lifecycle: false,
         };
         (conversation, vec![write(&initialize)])
@@ -179,7 +213,10 @@ impl Conversation {
             seen: Seen::default(),
         });
         let content = inert(text, self.program.version);
-        vec![write(&Said::User {
+        let content = memory::marked(&content, self.session, self.completed.saturating_add(1));
+        let note = self.note.take().map(|text| TurnUpdate::Note { text });
+        let note = note.map(|note| Act::Tell(SessionEvent::Update(note)));
+        let prompt = write(&Said::User {
             message: Prompt {
                 role: "user",
                 content: &content,
@@ -187,7 +224,8 @@ impl Conversation {
             parent_tool_use_id: None,
             uuid: prompt,
             client_composed: true,
-        })]
+        });
+        [prompt].into_iter().chain(note).collect()
     }
 
     /// Asks the program to stop its turn; SIGTERM and the kill follow when it does not.
@@ -273,9 +311,9 @@ impl Conversation {
                 self.withdraw(&RequestKey(request_id.clone()))
             }
             Line::ControlResponse { response } => self.answered(response, now),
-            Line::System(System::Init { session_id }) => self.check_session(session_id, now),
-            Line::System(System::ApiRetry(retry)) if retry.error_status == Some(401) => {
-                self.refused_login(retry.attempt, now)
+            Line::System(System::Init { session_id }) => self.turn_begins(session_id, now),
+            Line::System(System::ApiRetry(retry)) if is_refusal(retry) => {
+                self.refused_login(retry, now)
             }
             Line::RateLimitEvent { rate_limit_info } => {
                 if let State::Turn(turn) = &mut self.state
@@ -352,7 +390,9 @@ impl Conversation {
         let kind = serde_json::from_str::<Kind>(raw).ok();
         let request = kind.as_ref().and_then(|kind| kind.request_id.as_deref());
         match (&self.state, kind.as_ref().map(|kind| kind.r#type.as_str())) {
-            (State::Opening { .. }, _) => self.never_opened(bad_protocol(raw), now),
+            (State::Opening { .. } | State::Probing { .. }, _) => {
+                self.never_opened(bad_protocol(raw), now)
+            }
             // Without its result the turn would wait for ever.
             (State::Turn(_), Some("result")) => {
                 self.end_turn(bad_protocol(raw), Usage::default(), now)
@@ -372,7 +412,9 @@ impl Conversation {
     pub(crate) fn overlong(&mut self, beginning: &str, now: Instant) -> Vec<Act> {
         self.sign_of_life(now);
         match self.state {
-            State::Opening { .. } => self.never_opened(bad_protocol(beginning), now),
+            State::Opening { .. } | State::Probing { .. } => {
+                self.never_opened(bad_protocol(beginning), now)
+            }
             State::Turn(_) => {
                 let update = translate::unknown(beginning);
                 vec![Act::Tell(SessionEvent::Update(update))]
@@ -382,21 +424,44 @@ impl Conversation {
     }
 
     fn answered(&mut self, response: &ControlAnswer, now: Instant) -> Vec<Act> {
-        if !matches!(self.state, State::Opening { .. }) {
-            return Vec::new();
-        }
-        match response {
-            ControlAnswer::Success {
-                request_id,
-                response,
-            } if request_id == INITIALIZE => self.opened(response, now),
-            ControlAnswer::Error { request_id, error } if request_id == INITIALIZE => {
+        match (&self.state, response) {
+            (
+                State::Opening { .. },
+                ControlAnswer::Success {
+                    request_id,
+                    response,
+                },
+            ) if request_id == INITIALIZE => self.opened(response, now),
+            (State::Opening { .. }, ControlAnswer::Error { request_id, error })
+                if request_id == INITIALIZE =>
+            {
                 let message = format!("it refused to start a session: {error}");
                 self.never_opened(TurnOutcome::CouldNotStart { message }, now)
             }
-            ControlAnswer::Success { .. }
-            | ControlAnswer::Error { .. }
-            | ControlAnswer::Unknown => Vec::new(),
+            (
+                State::Probing { .. },
+                ControlAnswer::Success {
+                    request_id,
+                    response,
+                },
+            ) if request_id == PROBE => self.remembers(response, now),
+            (State::Probing { .. }, ControlAnswer::Error { request_id, .. })
+                if request_id == PROBE =>
+            {
+                self.carry_on_unproved()
+            }
+            // Nobody waits for these: answers to an interrupt, given twice, or to nothing.
+            (
+                State::Opening { .. }
+                | State::Probing { .. }
+                | State::Idle
+                | State::Turn(_)
+                | State::NeverOpened
+                | State::Leaving,
+                ControlAnswer::Success { .. }
+                | ControlAnswer::Error { .. }
+                | ControlAnswer::Unknown,
+            ) => Vec::new(),
         }
     }
 
@@ -407,8 +472,42 @@ impl Conversation {
             let message = "Claude Code has neither a login nor a key".to_owned();
             return self.never_opened(TurnOutcome::AuthRequired { message }, now);
         }
+        if self.past.resumed && self.past.unproved {
+            self.state = State::Probing {
+                until: now + PROBE_LIMIT,
+            };
+            return vec![write(&Said::ControlRequest {
+                request_id: PROBE,
+                request: Request::GetContextUsage,
+            })];
+        }
+        self.accept_prompts()
+    }
+
+    fn accept_prompts(&mut self) -> Vec<Act> {
         self.state = State::Idle;
         vec![Act::Opened(Ok(()))]
+    }
+
+    /// The program says how full its context is.
+    fn remembers(&mut self, response: &Value, now: Instant) -> Vec<Act> {
+        let Ok(usage) = ContextUsage::deserialize(response) else {
+            return self.carry_on_unproved();
+        };
+        let said = usage.message_breakdown;
+        if said.user_message_tokens > 0 || said.assistant_message_tokens > 0 {
+            return self.accept_prompts();
+        }
+        let message = "the program carried it on with an empty memory".to_owned();
+        self.never_opened(TurnOutcome::SessionLost { message }, now)
+    }
+
+    fn carry_on_unproved(&mut self) -> Vec<Act> {
+        let version = self.program.version;
+        self.note = Some(format!(
+            "Claude Code {version} carries this conversation on, and gives NEXUS no way to see what it remembers of it"
+        ));
+        self.accept_prompts()
     }
 
     fn never_opened(&mut self, why: TurnOutcome, now: Instant) -> Vec<Act> {
@@ -441,6 +540,9 @@ impl Conversation {
             return vec![answer(key, response)];
         }
         let request = RequestKey(key.to_owned());
+        if self.waiting.contains_key(&request) {
+            return Vec::new();
+        }
         let waiting = Waiting::Tool {
             input: input.clone(),
         };
@@ -460,6 +562,9 @@ impl Conversation {
                     return vec![answer_mcp(key, &response)];
                 }
                 let call = RequestKey(key.to_owned());
+                if self.waiting.contains_key(&call) {
+                    return Vec::new();
+                }
                 self.waiting.insert(call.clone(), Waiting::Call { id });
                 vec![Act::Tell(SessionEvent::Called { call, body })]
             }
@@ -484,9 +589,11 @@ impl Conversation {
         withdrawn.into_iter().collect()
     }
 
-    /// The key or login was refused and will be refused again.
-    fn refused_login(&mut self, attempt: u32, now: Instant) -> Vec<Act> {
-        if self.program.by_login && attempt < 2 {
+    /// The key or login was refused and will be refused again. The program would try for
+    /// minutes.
+    fn refused_login(&mut self, retry: &ApiRetry, now: Instant) -> Vec<Act> {
+        // The first refusal of a login makes the program fetch a new token.
+        if self.program.by_login && retry.attempt < 2 {
             return Vec::new();
         }
         let what = if self.program.by_login {
@@ -494,34 +601,53 @@ impl Conversation {
         } else {
             "key"
         };
-        let message = format!("the {what} was refused with status 401");
+        let why = match retry.error_status {
+            Some(status) => format!("with status {status}"),
+            None => "by the model service".to_owned(),
+        };
+        let message = format!("the {what} was refused {why}");
         self.stop_turn(TurnOutcome::AuthRequired { message }, now)
     }
 
-    fn check_session(&mut self, session: &str, now: Instant) -> Vec<Act> {
-        if session == self.session.to_string() || !matches!(self.state, State::Turn(_)) {
+    fn turn_begins(&mut self, session: &str, now: Instant) -> Vec<Act> {
+        if !matches!(self.state, State::Turn(_)) {
             return Vec::new();
         }
-        let message = format!(
-            "the program answered in session {session} instead of {}",
-            self.session
-        );
-        self.abandon(TurnOutcome::SessionLost { message }, Usage::default(), now)
+        if session != self.session.to_string() {
+            return self.abandon(self.other_session(session), Usage::default(), now);
+        }
+        // An interrupt that came before the turn had begun was answered and forgotten.
+        let stopping = self.stop.as_ref().is_some_and(|stop| !stop.process);
+        stopping.then(interrupt).into_iter().collect()
+    }
+
+    fn other_session(&self, session: &str) -> TurnOutcome {
+        TurnOutcome::SessionLost {
+            message: format!(
+                "the program answered in session {session} instead of {}",
+                self.session
+            ),
+        }
     }
 
     fn result(&mut self, result: &ResultLine, raw: &str, now: Instant) -> Vec<Act> {
         let used = self.totals.used(result);
         match &self.state {
-            State::Opening { .. } => {
+            State::Opening { .. } | State::Probing { .. } => {
                 let why = if result.is_error {
-                    translate::outcome(result, &Seen::default())
+                    self.refusal_to_open(result)
                 } else {
                     bad_protocol(raw)
                 };
                 self.never_opened(why, now)
             }
             State::Turn(turn) if self.closes(turn, result) => {
-                let outcome = translate::outcome(result, &turn.seen);
+                let own = self.session.to_string();
+                let other = result.session_id.as_ref().filter(|id| **id != own);
+                let outcome = match other {
+                    Some(other) => self.other_session(other),
+                    None => translate::outcome(result, &turn.seen),
+                };
                 if matches!(outcome, TurnOutcome::SessionLost { .. }) {
                     return self.abandon(outcome, used, now);
                 }
@@ -533,6 +659,18 @@ impl Conversation {
             }
             State::NeverOpened | State::Leaving => Vec::new(),
         }
+    }
+
+    /// Whatever keeps a resumed process from its conversation, the conversation is lost with it.
+    fn refusal_to_open(&self, result: &ResultLine) -> TurnOutcome {
+        let outcome = translate::outcome(result, &Seen::default());
+        if let TurnOutcome::Refused { message } = &outcome
+            && self.past.resumed
+        {
+            let message = message.clone();
+            return TurnOutcome::SessionLost { message };
+        }
+        outcome
     }
 
     /// Is this the result of our prompt, and not of a turn that nobody asked for?
@@ -564,6 +702,9 @@ impl Conversation {
                 None => outcome,
             },
         };
+        if matches!(outcome, TurnOutcome::Completed { .. }) {
+            self.completed = self.completed.saturating_add(1);
+        }
         let mut acts: Vec<_> = self
             .waiting
             .drain()
@@ -596,7 +737,7 @@ impl Conversation {
             return stop.next.map(|(at, _)| at);
         }
         match &self.state {
-            State::Opening { until } => Some(*until),
+            State::Opening { until } | State::Probing { until } => Some(*until),
             State::Turn(turn) if self.waiting.is_empty() => {
                 Some(turn.last_sign + self.silence_limit)
             }
@@ -618,6 +759,7 @@ impl Conversation {
                 let message = format!("it did not get ready within {seconds} s");
                 self.never_opened(TurnOutcome::CouldNotStart { message }, now)
             }
+            State::Probing { .. } => self.carry_on_unproved(),
             State::Turn(_) => {
                 let silent_seconds = self.silence_limit.as_secs();
                 self.stop_turn(TurnOutcome::TimedOut { silent_seconds }, now)
@@ -631,9 +773,12 @@ impl Conversation {
     pub(crate) fn gone(&mut self, end: Ended, stderr: &str, now: Instant) -> Vec<Act> {
         let how = match &self.stop {
             Some(stop) => stop.why.clone(),
-            None => ending(end, stderr),
+            None => self.ending(end, stderr),
         };
-        if matches!(self.state, State::Opening { .. } | State::NeverOpened) {
+        if matches!(
+            self.state,
+            State::Opening { .. } | State::Probing { .. } | State::NeverOpened
+        ) {
             self.state = State::Leaving;
             return vec![Act::Opened(Err(how))];
         }
@@ -643,7 +788,29 @@ impl Conversation {
         acts
     }
 
-    fn sign_of_life(&mut self, now: Instant) {
+    /// What the end of a process means that nobody had asked to end.
+    fn ending(&self, end: Ended, stderr: &str) -> TurnOutcome {
+        let stderr = stderr.trim().to_owned();
+        if stderr.contains(translate::NO_CONVERSATION) {
+            return TurnOutcome::SessionLost { message: stderr };
+        }
+        let opening = matches!(self.state, State::Opening { .. } | State::Probing { .. });
+        match end {
+            // So it ends when it cannot resume, and does not always say so.
+            Ended::Exited { code: 1 } if opening && self.past.resumed => {
+                let message =
+                    format!("the program ended with code 1 instead of resuming: {stderr}");
+                TurnOutcome::SessionLost { message }
+            }
+            Ended::Exited { code } => TurnOutcome::Exited { code, stderr },
+            Ended::Signalled { signal } => TurnOutcome::Signalled { signal, stderr },
+            // What was left of the process was killed then.
+            Ended::GuardLost => TurnOutcome::Signalled { signal: 9, stderr },
+        }
+    }
+
+    /// The program wrote something, whatever it was.
+    pub(crate) fn sign_of_life(&mut self, now: Instant) {
         if let State::Turn(turn) = &mut self.state {
             turn.last_sign = now;
         }
@@ -664,19 +831,11 @@ impl Stop {
     }
 }
 
-/// What the end of a process means that nobody had asked to end.
-fn ending(end: Ended, stderr: &str) -> TurnOutcome {
-    if stderr.contains("No conversation found") {
-        return TurnOutcome::SessionLost {
-            message: stderr.trim().to_owned(),
-        };
-    }
-    let stderr = stderr.trim().to_owned();
-    match end {
-        Ended::Exited { code } => TurnOutcome::Exited { code, stderr },
-        Ended::Signalled { signal } => TurnOutcome::Signalled { signal, stderr },
-        // What was left of the process was killed then.
-        Ended::GuardLost => TurnOutcome::Signalled { signal: 9, stderr },
+/// Does the service refuse who asks?
+fn is_refusal(retry: &ApiRetry) -> bool {
+    match retry.error_status {
+        Some(status) => matches!(status, 401 | 403),
+        None => retry.error.as_deref() == Some("authentication_failed"),
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! `wire` spells the lines, `translate` says what they mean, `conversation` decides what
 //! follows from them, `carrier` holds the process, `mcp` is the `nexus` tools, `args` the
-//! launch line, `install` finds the program, `credential` says who pays.
+//! launch line, `install` finds the program, `credential` says who pays, `session_file` where
+//! a session's conversation is kept and `memory` what is in it.
 
 mod args;
 mod carrier;
@@ -11,18 +12,22 @@ mod conversation;
 mod credential;
 mod install;
 mod mcp;
+mod memory;
+mod session_file;
 mod translate;
 mod wire;
 
 pub use args::Environment;
 pub use credential::Credential;
 pub use install::{InstallError, Installation, LoginStatus, NoVersion, Search, Version};
+pub use session_file::{NotMoved, SessionFile, SessionFiles};
 
 use crate::{Backend, BaseUrl, Session, SessionSpec};
 use async_trait::async_trait;
-use conversation::Program;
-use nexus_core::TurnOutcome;
+use conversation::{Past, Program};
+use nexus_core::{TurnOutcome, Usage};
 use nexus_process::{Launcher, Spawn, Stdin, Tag};
+use session_file::Recollection;
 
 /// The variable that marks an agent's process and all it starts, with the session's id.
 pub const AGENT_TAG: &str = "NEXUS_AGENT";
@@ -49,7 +54,42 @@ impl ClaudeCode {
         Self { config }
     }
 
-    async fn start(&self, spec: &SessionSpec, resume: bool) -> Result<Session, TurnOutcome> {
+    /// The sessions that the program keeps, where it is started with a home folder.
+    pub fn session_files(&self) -> Option<SessionFiles> {
+        SessionFiles::of(&self.config.environment)
+    }
+
+    /// Starts a process that carries the session on, if it still is the one we know.
+    async fn resume(&self, spec: &SessionSpec) -> Result<Session, TurnOutcome> {
+        let recollection = self.recollect(spec).await;
+        if let Some(message) = recollection.objection(&spec.recorded) {
+            return Err(TurnOutcome::SessionLost { message });
+        }
+        let unrecorded = match (&recollection, &spec.recorded.used) {
+            (Recollection::Memory(memory), Some(used)) => memory.unrecorded(used),
+            (Recollection::Memory(_) | Recollection::NoFile(_) | Recollection::Unknown, _) => {
+                Usage::default()
+            }
+        };
+        let past = Past {
+            resumed: true,
+            unproved: recollection == Recollection::Unknown,
+            unrecorded,
+        };
+        self.start(spec, past).await
+    }
+
+    async fn recollect(&self, spec: &SessionSpec) -> Recollection {
+        let Some(files) = self.session_files() else {
+            return Recollection::Unknown;
+        };
+        let (session, workspace) = (spec.session, spec.workspace.clone());
+        let reading = tokio::task::spawn_blocking(move || files.recollect(session, &workspace));
+        // It fails only while NEXUS ends.
+        reading.await.unwrap_or(Recollection::Unknown)
+    }
+
+    async fn start(&self, spec: &SessionSpec, past: Past) -> Result<Session, TurnOutcome> {
         let config = &self.config;
         let key = config.credential.pipe().map_err(could_not_start)?;
         let program = Program {
@@ -57,7 +97,7 @@ impl ClaudeCode {
             version: config.installation.version,
         };
         let mut spawn = Spawn::new(&config.installation.program, &spec.workspace);
-        spawn.args = args::arguments(spec, resume, program.version);
+        spawn.args = args::arguments(spec, past.resumed, program.version);
         spawn.env = args::environment(&config.environment, config.base_url.as_ref(), key.is_some());
         spawn.stdin = Stdin::Piped;
         spawn.extra_fds = key.into_iter().map(|fd| (args::KEY_FD, fd)).collect();
@@ -70,7 +110,7 @@ impl ClaudeCode {
             .spawn(spawn)
             .await
             .map_err(could_not_start)?;
-        carrier::open(process, spec, program).await
+        carrier::open(process, spec, program, past).await
     }
 }
 
@@ -89,12 +129,13 @@ impl Backend for ClaudeCode {
         self.config
             .credential
             .check(self.config.base_url.as_ref())?;
-        match self.start(&spec, spec.resume).await {
+        if spec.resume {
+            return self.resume(&spec).await;
+        }
+        match self.start(&spec, Past::default()).await {
             // Its first turn began in a process that ended before anybody noted the turn.
-            Err(TurnOutcome::Exited { stderr, .. })
-                if !spec.resume && stderr.contains(SESSION_EXISTS) =>
-            {
-                self.start(&spec, true).await
+            Err(TurnOutcome::Exited { stderr, .. }) if stderr.contains(SESSION_EXISTS) => {
+                self.resume(&spec).await
             }
             opened => opened,
         }

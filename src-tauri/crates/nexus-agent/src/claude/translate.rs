@@ -224,7 +224,7 @@ pub(crate) fn outcome(result: &ResultLine, seen: &Seen) -> TurnOutcome {
 }
 
 /// The words with which the program says that it knows no such session.
-const NO_CONVERSATION: &str = "No conversation found";
+pub(crate) const NO_CONVERSATION: &str = "No conversation found";
 
 fn failure(result: &ResultLine, seen: &Seen) -> TurnOutcome {
     let message = message_of(result);
@@ -326,7 +326,7 @@ impl Totals {
     }
 }
 
-fn by_model(models: &BTreeMap<String, ModelUsage>) -> Usage {
+pub(crate) fn by_model(models: &BTreeMap<String, ModelUsage>) -> Usage {
     let free = Usage {
         cost: Some(Usd::ZERO),
         ..Usage::default()

@@ -266,6 +266,21 @@ pub(crate) struct Account {
     pub(crate) api_provider: Option<String>,
 }
 
+/// What the answer to `get_context_usage` says about the conversation itself, in tokens. The
+/// categories beside it also count what is in an empty one.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ContextUsage {
+    pub(crate) message_breakdown: MessageBreakdown,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MessageBreakdown {
+    pub(crate) user_message_tokens: u64,
+    pub(crate) assistant_message_tokens: u64,
+}
+
 /// What the program asks of us.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "subtype", rename_all = "snake_case")]
@@ -320,6 +335,7 @@ pub(crate) enum Request<'a> {
         sdk_mcp_servers: &'a [&'a str],
     },
     Interrupt,
+    GetContextUsage,
 }
 
 /// Our answer to what the program asked.

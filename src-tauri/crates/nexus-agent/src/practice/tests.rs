@@ -104,6 +104,7 @@ fn spec(role: Role, workspace: &Path) -> SessionSpec {
         system_prompt: String::new(),
         budget: None,
         silence_limit: Duration::from_secs(60),
+        recorded: crate::Recorded::default(),
     }
 }
 

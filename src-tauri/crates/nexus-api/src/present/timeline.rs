@@ -400,6 +400,10 @@ fn shown(
             };
             item.text = format!("{what}{used}{until}");
         }
+        TurnUpdate::Note { text } => {
+            item.kind = TimelineKind::Unknown;
+            item.text.clone_from(text);
+        }
         TurnUpdate::Unknown { line } => {
             item.kind = TimelineKind::Unknown;
             item.text = "a line this version does not know".into();

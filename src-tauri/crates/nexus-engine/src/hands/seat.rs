@@ -4,7 +4,8 @@
 use super::{Crew, Tools, place};
 use crate::{Change, changes::Live, dispatcher::now};
 use nexus_agent::{
-    CallReply, RequestKey, Session, SessionCommand, SessionEvent, SessionSpec, ToolDecision,
+    CallReply, Recorded, RequestKey, Session, SessionCommand, SessionEvent, SessionSpec,
+    ToolDecision,
 };
 use nexus_core::{
     AgentCall, Answer, ApprovalId, Event, Instruction, Persona, Question, Report, Role, SessionId,
@@ -226,6 +227,7 @@ impl Sitter {
                 .unwrap_or_default(),
             budget: task.budget_left(),
             silence_limit: self.tools.options.silence_limit,
+            recorded: Recorded::default(),
         };
         let session = self
             .tools

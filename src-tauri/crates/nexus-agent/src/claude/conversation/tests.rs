@@ -1,4 +1,5 @@
 use super::*;
+use crate::Recorded;
 use nexus_core::{Role, TaskId, Usd};
 
 const SILENCE: Duration = Duration::from_secs(300);
@@ -21,18 +22,55 @@ fn spec() -> SessionSpec {
         system_prompt: "You are Code".to_owned(),
         budget: None,
         silence_limit: SILENCE,
+        recorded: Recorded::default(),
     }
+}
+
+/// The program accepts prompts.
+fn initialized() -> Value {
+    answered(
+        "initialize",
+        json!({"account": {"tokenSource": "none", "apiKeySource": "ANTHROPIC_API_KEY",
+            "apiProvider": "firstParty"}}),
+    )
+}
+
+fn answered(request: &str, response: Value) -> Value {
+    json!({"type": "control_response", "response":
+        {"subtype": "success", "request_id": request, "response": response}})
+}
+
+fn context(user: u64, assistant: u64) -> Value {
+    let said = json!({"userMessageTokens": user, "assistantMessageTokens": assistant});
+    answered(
+        "memory",
+        json!({"totalTokens": 3436, "messageBreakdown": said}),
+    )
 }
 
 impl Play {
     /// Just started; nothing answered yet.
     fn opening(by_login: bool) -> Self {
+        Self::with_past(by_login, Past::default())
+    }
+
+    /// Resumed, with nothing to prove its memory; nothing answered yet.
+    fn resuming() -> Self {
+        let past = Past {
+            resumed: true,
+            unproved: true,
+            unrecorded: Usage::default(),
+        };
+        Self::with_past(false, past)
+    }
+
+    fn with_past(by_login: bool, past: Past) -> Self {
         let now = Instant::now();
         let program = Program {
             by_login,
             version: Version::new(2, 1, 330),
         };
-        let (conversation, first) = Conversation::open(&spec(), program, now);
+        let (conversation, first) = Conversation::open(&spec(), program, past, now);
         assert!(matches!(first.as_slice(), [Act::Write(line)] if line.contains("initialize")));
         Self {
             conversation,
@@ -44,9 +82,7 @@ impl Play {
     /// Ready for a prompt.
     fn ready() -> Self {
         let mut play = Self::opening(false);
-        let acts = play.hears(json!({"type": "control_response", "response": {
-            "subtype": "success", "request_id": "initialize", "response": {"account":
-            {"tokenSource": "none", "apiKeySource": "ANTHROPIC_API_KEY", "apiProvider": "firstParty"}}}}));
+        let acts = play.hears(initialized());
         assert!(matches!(acts.as_slice(), [Act::Opened(Ok(()))]), "{acts:?}");
         play
     }
@@ -515,6 +551,173 @@ fn the_program_answering_in_another_session_is_a_lost_session() {
     ));
     let acts = play.ends(Ended::Exited { code: 143 });
     assert_eq!(closed(&acts).name(), "session_lost");
+}
+
+#[test]
+fn a_result_of_another_session_is_a_lost_session() {
+    let mut play = Play::in_a_turn();
+    let acts = play.result_of_ours(json!({"session_id": Uuid::from_u128(5)}));
+    let (outcome, usage) = ended_turn(&acts);
+    assert_eq!(outcome.name(), "session_lost");
+    assert_eq!(usage.input_tokens, 100, "it was paid for all the same");
+}
+
+#[test]
+fn a_resumed_process_is_asked_what_it_remembers_where_nothing_proves_it() {
+    let asks = |acts: &[Act]| matches!(acts, [Act::Write(line)] if line.contains(r#""subtype":"get_context_usage""#));
+    let mut play = Play::resuming();
+    assert!(asks(&play.hears(initialized())));
+    assert!(play.hears(initialized()).is_empty(), "answered twice");
+    let acts = play.hears(context(3, 0));
+    assert!(matches!(acts.as_slice(), [Act::Opened(Ok(()))]), "{acts:?}");
+    assert!(play.hears(context(0, 0)).is_empty(), "answered twice");
+    let mut empty = Play::resuming();
+    empty.hears(initialized());
+    let acts = empty.hears(context(0, 0));
+    assert!(matches!(acts.as_slice(), [Act::CloseInput, Act::Terminate]));
+    let acts = empty.ends(Ended::Exited { code: 0 });
+    let [Act::Opened(Err(TurnOutcome::SessionLost { message }))] = acts.as_slice() else {
+        panic!("{acts:?}");
+    };
+    assert!(message.contains("empty memory"), "{message}");
+}
+
+#[test]
+fn a_program_that_cannot_say_what_it_remembers_is_carried_on_and_the_turn_says_so() {
+    let refusal = json!({"type": "control_response", "response": {"subtype": "error",
+        "request_id": "memory", "error": "Unsupported control request subtype"}});
+    let odd = answered("memory", json!({"totalTokens": "many"}));
+    for answer in [Some(refusal), Some(odd), None] {
+        let mut play = Play::resuming();
+        play.hears(initialized());
+        let acts = match answer {
+            Some(answer) => play.hears(answer),
+            None => play.waits(),
+        };
+        assert!(matches!(acts.as_slice(), [Act::Opened(Ok(()))]), "{acts:?}");
+        let acts = play.ordered(SessionCommand::Prompt("go on".to_owned()));
+        let [
+            Act::Write(_),
+            Act::Tell(SessionEvent::Update(TurnUpdate::Note { text })),
+        ] = acts.as_slice()
+        else {
+            panic!("{acts:?}");
+        };
+        assert!(text.contains("what it remembers"), "{text}");
+        play.result_of_ours(json!({}));
+        let acts = play.ordered(SessionCommand::Prompt("again".to_owned()));
+        assert_eq!(acts.len(), 1, "it is said once: {acts:?}");
+    }
+}
+
+#[test]
+fn whatever_keeps_a_program_from_resuming_loses_the_session() {
+    let failed = json!({"type": "result", "subtype": "error_during_execution", "is_error": true,
+        "errors": ["Failed to resume session: EISDIR"]});
+    let name = |mut play: Play, line: Option<&Value>| {
+        if let Some(line) = line {
+            play.hears(line.clone());
+        }
+        match play.ends(Ended::Exited { code: 1 }).as_slice() {
+            [Act::Opened(Err(outcome))] => outcome.name(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(name(Play::resuming(), Some(&failed)), "session_lost");
+    assert_eq!(name(Play::resuming(), None), "session_lost");
+    assert_eq!(name(Play::opening(false), Some(&failed)), "refused");
+    assert_eq!(name(Play::opening(false), None), "exited");
+    let acts = Play::resuming().ends(Ended::Signalled { signal: 9 });
+    assert!(
+        matches!(&acts[0], Act::Opened(Err(outcome)) if outcome.name() == "signalled"),
+        "a kill says nothing about the session: {acts:?}"
+    );
+}
+
+#[test]
+fn a_prompt_has_the_number_of_the_turn_that_it_may_complete() {
+    let number = |acts: &[Act]| {
+        let Some(Act::Write(line)) = acts.first() else {
+            panic!("{acts:?}");
+        };
+        let (_, after) = line.rsplit_once(", turn ").unwrap();
+        after.split_once('.').unwrap().0.to_owned()
+    };
+    let mut play = Play::ready();
+    let go = || SessionCommand::Prompt("go".to_owned());
+    assert_eq!(number(&play.ordered(go())), "1");
+    play.ordered(SessionCommand::Interrupt);
+    play.result_of_ours(json!({"is_error": true, "terminal_reason": "aborted_streaming"}));
+    assert_eq!(number(&play.ordered(go())), "1");
+    play.result_of_ours(json!({}));
+    assert_eq!(number(&play.ordered(go())), "2");
+}
+
+#[test]
+fn what_was_lost_before_is_paid_for_by_the_next_turn_alone() {
+    let past = Past {
+        resumed: true,
+        unproved: false,
+        unrecorded: Usage {
+            input_tokens: 50,
+            cost: Some(Usd::from_micros(400)),
+            ..Usage::default()
+        },
+    };
+    let mut play = Play::with_past(false, past);
+    play.hears(initialized());
+    for (tokens, micros) in [(150, 1200), (100, 800)] {
+        play.ordered(SessionCommand::Prompt("go".to_owned()));
+        let acts = play.result_of_ours(json!({}));
+        let (_, usage) = ended_turn(&acts);
+        assert_eq!(usage.input_tokens, tokens);
+        assert_eq!(usage.cost, Some(Usd::from_micros(micros)));
+    }
+}
+
+#[test]
+fn an_interrupt_that_came_before_the_turn_had_begun_is_said_again() {
+    let init = json!({"type": "system", "subtype": "init", "session_id": spec().session});
+    let mut play = Play::in_a_turn();
+    assert!(play.hears(init.clone()).is_empty());
+    assert!(is_interrupt(&play.ordered(SessionCommand::Interrupt)[0]));
+    assert!(play.hears(answered("interrupt", json!({}))).is_empty());
+    let acts = play.hears(init.clone());
+    assert!(
+        matches!(acts.as_slice(), [act] if is_interrupt(act)),
+        "{acts:?}"
+    );
+    let acts = play.ordered(SessionCommand::Interrupt);
+    assert!(
+        acts.is_empty(),
+        "ordering it twice changes nothing: {acts:?}"
+    );
+    play.waits();
+    assert!(play.hears(init).is_empty(), "the process is ending");
+}
+
+#[test]
+fn a_question_asked_twice_is_put_once() {
+    let mut play = Play::in_a_turn();
+    let question = json!({"type": "control_request", "request_id": "q", "request":
+        {"subtype": "can_use_tool", "tool_name": "Bash", "input": {"command": "ls"}}});
+    assert_eq!(play.hears(question.clone()).len(), 1);
+    assert!(play.hears(question).is_empty());
+    let call = json!({"type": "control_request", "request_id": "c", "request": {
+        "subtype": "mcp_message", "server_name": "nexus", "message": {"jsonrpc": "2.0", "id": 1,
+        "method": "tools/call", "params": {"name": "read_messages", "arguments": {}}}}});
+    assert_eq!(play.hears(call.clone()).len(), 1);
+    assert!(play.hears(call).is_empty());
+}
+
+#[test]
+fn a_refusal_is_one_whatever_it_is_called() {
+    let mut forbidden = Play::in_a_turn();
+    assert!(is_interrupt(&forbidden.hears(refusal(1, 403))[1]));
+    let mut without_status = Play::in_a_turn();
+    let mut line = refusal(1, 0);
+    line["error_status"] = Value::Null;
+    assert!(is_interrupt(&without_status.hears(line)[1]));
 }
 
 #[test]
