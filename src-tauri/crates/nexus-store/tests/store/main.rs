@@ -6,6 +6,7 @@
     reason = "everything here is a test or serves one, with small numbers"
 )]
 
+mod backups;
 mod crash;
 mod log;
 mod mutation;
@@ -61,6 +62,11 @@ fn summary(n: u128) -> TaskSummary {
         last_seq: n as u64,
         detail: "{}".to_owned(),
     }
+}
+
+/// Whether the loops run at their full length.
+fn nightly() -> bool {
+    std::env::var_os("NEXUS_NIGHTLY").is_some()
 }
 
 /// A program that is killed when the test is done with it, however that ends.
