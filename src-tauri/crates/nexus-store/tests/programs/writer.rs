@@ -1,36 +1,95 @@
-//! Appends until it is killed: `nexus-store-writer <data folder> <batches>`.
+//! Appends until it is killed: `nexus-store-writer <data folder> <batches>`, or with
+//! `<bytes>` as a third word until no file may grow beyond that, and on when they may again.
 //!
 //! Each batch's last number goes to standard output after `append` returned, so whoever reads
 //! it knows what was acknowledged. What an event says follows from its number alone.
 
 use nexus_core::Timestamp;
-use nexus_store::{NewEvent, Store, StoreKey};
-use std::{
-    error::Error,
-    io::Write,
-    path::{Path, PathBuf},
-};
+use nexus_store::{NewEvent, Store, StoreError, StoreKey, StoreOptions};
+use std::{error::Error, ffi::OsString, io::Write, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let dir = PathBuf::from(arguments.next().ok_or("the data folder is missing")?);
-    let batches = arguments.next().ok_or("the number of batches is missing")?;
-    let batches: u64 = batches.to_string_lossy().parse()?;
+    let batches = number(arguments.next().ok_or("the number of batches is missing")?)?;
+    let limit = arguments.next().map(number).transpose()?;
 
-    append(&dir, batches).map_err(|error| error.to_string().into())
-}
-
-fn append(dir: &Path, batches: u64) -> Result<(), Box<dyn Error>> {
-    let mut store = Store::open(dir, StoreKey::Plain)?;
-    let mut output = std::io::stdout().lock();
-    for _ in 0..batches {
-        let first = store.last_seq()? + 1;
-        let batch: Vec<_> = (first..=first + first % 3).map(event).collect();
-        let acknowledged = store.append(&batch, &[])?;
-        writeln!(output, "{}", acknowledged.last().copied().unwrap_or(0))?;
-        output.flush()?;
+    let options = StoreOptions { reserve: 0 };
+    let mut store = Store::open_with(&dir, StoreKey::Plain, options).map_err(with_code)?;
+    match limit {
+        None => append(&mut store, batches).map_err(with_code)?,
+        Some(limit) => under_limit(&mut store, batches, limit)?,
     }
     Ok(())
+}
+
+fn number(word: OsString) -> Result<u64, Box<dyn Error>> {
+    Ok(word.to_string_lossy().parse()?)
+}
+
+fn with_code(error: StoreError) -> String {
+    format!("{}: {error}", error.trouble().code())
+}
+
+fn append(store: &mut Store, batches: u64) -> Result<(), StoreError> {
+    for _ in 0..batches {
+        let batch = next_batch(store)?;
+        let acknowledged = store.append(&batch, &[])?;
+        say(acknowledged.last().copied().unwrap_or(0));
+    }
+    Ok(())
+}
+
+/// Appends until that fails, tries the same batch again three times, and then once more without
+/// the limit. Says the code of each failure in its place among the numbers.
+#[cfg(unix)]
+fn under_limit(store: &mut Store, batches: u64, limit: u64) -> Result<(), Box<dyn Error>> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Fsize);
+    let limited = Rlimit {
+        current: Some(limit),
+        ..before
+    };
+    setrlimit(Resource::Fsize, limited)?;
+    let Err(met) = append(store, batches) else {
+        return Ok(());
+    };
+    say(met.trouble().code());
+    let batch = next_batch(store)?;
+    for tries in 0.. {
+        if tries == 3 {
+            setrlimit(Resource::Fsize, before)?;
+        }
+        match store.append(&batch, &[]) {
+            Ok(acknowledged) => {
+                say(acknowledged.last().copied().unwrap_or(0));
+                break;
+            }
+            Err(error) if tries < 3 => say(error.trouble().code()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    setrlimit(Resource::Fsize, before)?;
+    append(store, 20)?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn under_limit(_: &mut Store, _: u64, _: u64) -> Result<(), Box<dyn Error>> {
+    Err("this system has no such limit".into())
+}
+
+fn say(word: impl std::fmt::Display) {
+    let mut output = std::io::stdout().lock();
+    // Whoever does not listen any more has killed us.
+    writeln!(output, "{word}")
+        .and_then(|()| output.flush())
+        .ok();
+}
+
+fn next_batch(store: &Store) -> Result<Vec<NewEvent<'static>>, StoreError> {
+    let first = store.last_seq()? + 1;
+    Ok((first..=first + first % 3).map(event).collect())
 }
 
 /// Event number `seq` of every log this program writes.

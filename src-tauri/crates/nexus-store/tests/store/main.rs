@@ -8,6 +8,8 @@
 
 mod backups;
 mod crash;
+#[cfg(unix)]
+mod disk;
 mod log;
 mod mutation;
 mod opening;
