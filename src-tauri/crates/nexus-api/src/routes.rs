@@ -1,5 +1,8 @@
 //! The operations. Each converts, calls the engine, converts back.
 
+mod limits;
+mod trust;
+
 use crate::{
     doctor::{self, doctor as examine},
     error::{ApiError, ErrorCode},
@@ -17,13 +20,12 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use nexus_core::{
-    Answer, ApprovalId, Command, Permissions, PlannerKind, ProjectPath, Task, Team, Usd,
+    ANSWER_WITHIN, Command, Limits, Permissions, PlannerKind, ProjectPath, Task, Team, Usd,
 };
 use nexus_engine::{ChangeStream, Engine, Machine};
 use serde::Deserialize;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use utoipa_axum::{router::OpenApiRouter, routes};
-use uuid::Uuid;
 
 /// What the operations work on.
 #[derive(Clone, Debug)]
@@ -51,8 +53,8 @@ pub(crate) fn operations() -> OpenApiRouter<App> {
         .routes(routes!(restore))
         .routes(routes!(accept))
         .routes(routes!(request_changes))
-        .routes(routes!(set_budget))
-        .routes(routes!(answer))
+        .merge(limits::operations())
+        .merge(trust::operations())
         .routes(routes!(list_projects, add_project))
         .routes(routes!(inspect))
         .routes(routes!(practice))
@@ -117,6 +119,8 @@ async fn board(State(app): State<App>) -> Json<Board> {
         data_dir: app.engine.data().root().to_string_lossy().into_owned(),
         projects: present::projects(&app.engine.floor()),
         agents: present::agents(&tasks),
+        holds: present::holds(&app.engine.floor()),
+        today: present::today(&app.engine.floor()),
         tasks: newest_first(&app, tasks),
     })
 }
@@ -156,6 +160,15 @@ async fn create_task(
                 PermissionsView::All => Permissions::All,
             },
             budget: cap(new.budget_usd)?,
+            limits: Limits {
+                tokens: new.max_tokens,
+                seconds: match new.max_seconds {
+                    Some(0) => None,
+                    given => Some(given.unwrap_or(Limits::TASK_TIMEOUT)),
+                },
+                turns: new.max_turns,
+            },
+            answer_within: new.answer_within_seconds.unwrap_or(ANSWER_WITHIN),
             start: new.start,
             attended: !new.unattended,
             trust_once: new.trust_once,
@@ -290,41 +303,6 @@ async fn request_changes(
         },
     )
     .await
-}
-
-/// Sets or removes the cost cap.
-#[utoipa::path(put, path = "/tasks/{id}/budget", params(("id" = String, Path)),
-    request_body = BudgetBody,
-    responses((status = 200, body = TaskCard), (status = "4XX", body = Problem)))]
-async fn set_budget(
-    State(app): State<App>,
-    Path(id): Path<String>,
-    budget: Result<Json<BudgetBody>, JsonRejection>,
-) -> Answered<TaskCard> {
-    let budget = cap(body(budget)?.budget_usd)?;
-    order(&app, &id, Command::SetBudget { budget }).await
-}
-
-/// Answers a question.
-#[utoipa::path(post, path = "/approvals/{id}", params(("id" = Uuid, Path)),
-    request_body = AnswerBody,
-    responses((status = 200, body = TaskCard), (status = "4XX", body = Problem)))]
-async fn answer(
-    State(app): State<App>,
-    Path(id): Path<Uuid>,
-    answer: Result<Json<AnswerBody>, JsonRejection>,
-) -> Answered<TaskCard> {
-    let answer = match body(answer)? {
-        AnswerBody::Allow => Answer::Allow,
-        AnswerBody::AllowForTask => Answer::AllowForTask,
-        AnswerBody::Deny { reason } if reason.trim().is_empty() => Answer::Deny {
-            reason: "the person said no".to_owned(),
-        },
-        AnswerBody::Deny { reason } => Answer::Deny { reason },
-        AnswerBody::Text { text } => Answer::Text { text },
-    };
-    let task = app.engine.answer(ApprovalId::new(id), answer).await?;
-    Ok(Json(present::card(&task)))
 }
 
 /// All known folders.

@@ -78,6 +78,62 @@ pub struct Board {
     pub tasks: Vec<TaskCard>,
     /// Prime, Aria, Code, Alpha, Beta.
     pub agents: Vec<AgentView>,
+    /// Accounts on which nothing is begun for now.
+    pub holds: Vec<HoldView>,
+    pub today: TodayView,
+}
+
+/// Why nothing is begun for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HoldView {
+    pub why: HoldReasonView,
+    /// When it ends by itself; `null` when the person has to do something first.
+    pub until: Option<DateTime<Utc>>,
+    /// What happened and what to do next.
+    pub text: String,
+}
+
+/// What sort of hold it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReasonView {
+    /// The account's usage limit is reached.
+    Limit,
+    /// The model service keeps failing.
+    Service,
+    Login,
+    Credit,
+}
+
+/// What all tasks together used today, a day in UTC, and how much they may.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TodayView {
+    pub spent: SpentView,
+    pub caps: CapsView,
+}
+
+/// What was used.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SpentView {
+    /// As far as prices are known.
+    pub cost_usd: f64,
+    /// Something was used whose price or amount is not known, so that the cost is the least.
+    pub at_least: bool,
+    pub tokens: u64,
+    /// Time at work.
+    pub seconds: u64,
+    /// Prompts to agents.
+    pub turns: u32,
+}
+
+/// Caps; `null` means none. At a cap work pauses and the person is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CapsView {
+    pub cost_usd: Option<f64>,
+    pub tokens: Option<u64>,
+    pub seconds: Option<u64>,
+    pub turns: Option<u32>,
 }
 
 /// A folder NEXUS was given.
@@ -135,7 +191,17 @@ pub struct TaskCard {
     pub tokens: u64,
     /// `null` while a price is not known.
     pub cost_usd: Option<f64>,
+    /// A turn was cut off and what it used is not known: tokens and cost are the least.
+    pub at_least: bool,
     pub budget_usd: Option<f64>,
+    /// It was told to stop, and something of it still runs.
+    pub stopping: bool,
+    /// Why nothing of it is begun for now.
+    pub hold: Option<HoldView>,
+    /// Why it is paused.
+    pub paused: Option<PauseView>,
+    /// It was started and waits for a free place.
+    pub queued: bool,
     pub created_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
@@ -147,6 +213,22 @@ pub struct TaskCard {
     pub standing: Option<StandingView>,
     /// Commands that may be given now.
     pub actions: Vec<ActionView>,
+}
+
+/// Why a task is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseView {
+    Person,
+    /// A cap of the task is reached: on money, tokens, working time or turns.
+    Budget,
+    Tokens,
+    Time,
+    Turns,
+    /// A cap on the whole day is reached.
+    Day,
+    /// A command may have run whose effects nobody saw; the person has to say.
+    Unsure,
 }
 
 /// A command the person may give to a task now.
@@ -209,6 +291,11 @@ pub struct TaskView {
     /// `true` when any command may run on this machine without being contained.
     pub not_contained: bool,
     pub steps: Vec<StepView>,
+    pub sessions: Vec<SessionView>,
+    pub spent: SpentView,
+    pub caps: CapsView,
+    /// What the person allowed for the rest of the task.
+    pub grants: Vec<GrantView>,
     /// Checks on the untouched copy.
     pub baseline: Option<CheckRunView>,
     /// The latest checks after the work.
@@ -257,6 +344,112 @@ pub struct StepView {
     pub progress: Option<String>,
     /// How its latest turn ended, when it did not simply finish.
     pub trouble: Option<String>,
+    /// All tries at it, oldest first.
+    pub history: Vec<AttemptView>,
+}
+
+/// One try at a step, and the four facts about it that are never mixed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AttemptView {
+    /// Counts the turns of the task.
+    pub turn_number: u32,
+    /// Counts tries at the step; one that was interrupted is taken again under its number.
+    pub attempt: u32,
+    pub round: u32,
+    pub session: Uuid,
+    pub started_at: DateTime<Utc>,
+    #[serde(flatten)]
+    pub facts: FactsView,
+}
+
+/// What is known of an attempt, from four sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FactsView {
+    /// `not_started`, `running`, `closed`, `exited`, `signalled`, `killed`, or `swept` when it
+    /// ended with an earlier NEXUS and was made sure to be gone.
+    pub process: String,
+    /// `starting`, `streaming`, or the name of its outcome: `completed`, `interrupted`,
+    /// `output_lost`…
+    pub turn: String,
+    /// What the agent says: `none`, `text`, `done`, `pass` or `fail`.
+    pub claim: String,
+    /// What NEXUS found out itself: `pending`, `not_reached`, `not_applicable`, `no_checks`,
+    /// `green`, `broken_by_us` or `red_before`. Only this makes a step count.
+    pub verified: String,
+}
+
+/// An agent's conversation, as NEXUS keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SessionView {
+    pub id: Uuid,
+    pub task_id: Uuid,
+    pub task_name: String,
+    pub role: RoleView,
+    pub state: SessionStateView,
+    /// Counts how often a lost conversation was replaced.
+    pub generation: u32,
+    /// Turns that were finished in it.
+    pub turns: u32,
+    pub tokens: u64,
+    pub cost_usd: Option<f64>,
+    pub used_at: Option<DateTime<Utc>>,
+    /// An idle process is given up after so many seconds and comes back by resume.
+    pub idle_timeout_seconds: u64,
+    /// The agent's process, while it lives.
+    pub pid: Option<u32>,
+}
+
+/// Where a conversation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStateView {
+    /// Nothing was said in it yet.
+    Fresh,
+    /// Its process lives.
+    Live,
+    /// It has no process and can be resumed.
+    Parked,
+}
+
+/// What the person allowed for the rest of a task.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GrantView {
+    pub task_id: Uuid,
+    pub task_name: String,
+    /// SHA-256 of the request that is allowed.
+    pub digest: String,
+    pub tool: String,
+    /// What it is applied to.
+    pub object: String,
+    pub made_at: DateTime<Utc>,
+}
+
+/// What the person allowed beyond one task.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RuleView {
+    pub id: u32,
+    pub scope: RuleScopeView,
+    /// The project, when the rule holds in one only.
+    pub project_name: Option<String>,
+    pub digest: String,
+    pub tool: String,
+    pub object: String,
+    pub made_at: DateTime<Utc>,
+}
+
+/// Where a rule holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleScopeView {
+    Project,
+    Always,
+}
+
+/// Everything that was allowed for longer than once.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AllowedView {
+    pub rules: Vec<RuleView>,
+    pub grants: Vec<GrantView>,
 }
 
 /// One thing that has to be mended.
@@ -316,6 +509,12 @@ pub struct ApprovalView {
     pub why: String,
     /// Offered answers to an open question.
     pub options: Vec<String>,
+    /// SHA-256 of exactly what is asked. Sent back with the answer, it binds the answer to it.
+    pub digest: String,
+    /// Nobody having answered by then means no.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// A process waits for the answer. When not, it takes the answer up when it asks again.
+    pub waiting: bool,
 }
 
 /// What sort of answer a question takes.
@@ -332,18 +531,47 @@ pub enum QuestionKindView {
 
 /// An answer to a question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum AnswerBody {
+#[serde(deny_unknown_fields)]
+pub struct AnswerBody {
+    #[serde(rename = "type")]
+    pub kind: AnswerKindView,
+    /// Why not, for a no. Told to the agent.
+    #[serde(default)]
+    pub reason: String,
+    /// The answer to an open question.
+    #[serde(default)]
+    pub text: String,
+    /// The question's `digest` as it was shown; an answer to anything else is refused.
+    #[serde(default)]
+    pub digest: Option<String>,
+}
+
+/// What sort of answer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerKindView {
+    /// Yes, this once.
     Allow,
     /// The very same request is allowed for the rest of the task.
     AllowForTask,
-    Deny {
-        #[serde(default)]
-        reason: String,
-    },
-    Text {
-        text: String,
-    },
+    /// The very same request is allowed in this project from now on.
+    AllowForProject,
+    /// The very same request is allowed everywhere from now on.
+    AllowAlways,
+    Deny,
+    Text,
+}
+
+impl AnswerBody {
+    /// An answer without more words.
+    pub fn plain(kind: AnswerKindView) -> Self {
+        Self {
+            kind,
+            reason: String::new(),
+            text: String::new(),
+            digest: None,
+        }
+    }
 }
 
 /// What is known of a seat now.
@@ -410,6 +638,10 @@ pub struct TimelineItem {
     pub ok: Option<bool>,
     /// The call a `tool_ended` line belongs to, and its `tool_started`.
     pub call: Option<String>,
+    /// The try at a step that the line is about.
+    pub attempt: Option<u32>,
+    /// What is known of that attempt now.
+    pub facts: Option<FactsView>,
 }
 
 /// What sort of line it is.
@@ -454,6 +686,8 @@ pub enum ChangeView {
     Projects {
         seq: u64,
         projects: Vec<ProjectView>,
+        holds: Vec<HoldView>,
+        today: TodayView,
     },
 }
 
@@ -477,6 +711,19 @@ pub struct NewTask {
     /// The task pauses and asks when it has cost this much.
     #[serde(default)]
     pub budget_usd: Option<f64>,
+    /// The task pauses and asks when it has used so many tokens.
+    #[serde(default)]
+    pub max_tokens: Option<u64>,
+    /// The task pauses and asks when it was at work for so long. `null` for the usual two
+    /// hours, 0 for no cap.
+    #[serde(default)]
+    pub max_seconds: Option<u64>,
+    /// The task pauses and asks after so many prompts to agents.
+    #[serde(default)]
+    pub max_turns: Option<u32>,
+    /// A question that nobody answers for so long is answered with no. `null` for a day.
+    #[serde(default)]
+    pub answer_within_seconds: Option<u64>,
     /// Start now, or leave it in the backlog.
     #[serde(default)]
     pub start: bool,

@@ -1,6 +1,6 @@
 //! What the exit codes mean.
 
-use nexus_api::view::{Problem, StandingView, TaskStateView, TaskView};
+use nexus_api::view::{PauseView, Problem, StandingView, TaskStateView, TaskView};
 
 /// All went well.
 pub(crate) const OK: u8 = 0;
@@ -48,8 +48,13 @@ pub(crate) fn of_task(task: &TaskView, accept: bool) -> u8 {
             Some("environment") => ENVIRONMENT,
             _ => ERROR,
         },
-        TaskStateView::Paused => LIMIT,
+        TaskStateView::Paused => match task.card.paused {
+            Some(PauseView::Unsure | PauseView::Person) => NEEDS_YOU,
+            _ => LIMIT,
+        },
         TaskStateView::NeedsYou => NEEDS_YOU,
+        // Held by the account until the person has done something.
+        TaskStateView::Working | TaskStateView::Planning if task.card.hold.is_some() => PROVIDER,
         TaskStateView::Backlog
         | TaskStateView::Planning
         | TaskStateView::Working

@@ -3,7 +3,7 @@
 use crate::{
     exit,
     host::{self, Failure},
-    output::{Output, change_line, print_task, result_line, role_title, spelled},
+    output::{Output, change_lines, print_task, result_line, role_title, spelled},
     terminal,
 };
 use futures::{StreamExt, stream::BoxStream};
@@ -87,7 +87,7 @@ enum End {
 fn interruption(view: &TaskView) -> String {
     let name = &view.card.name;
     if view.card.state == TaskStateView::Paused {
-        return format!("interrupted; go on with `nexus task resume {name}`");
+        return format!("interrupted; go on with `nexus resume {name}`");
     }
     format!("interrupted; {name} is in `{}`", spelled(view.card.state))
 }
@@ -201,7 +201,7 @@ impl Follower {
         }
         match self.how.output {
             Output::Ndjson => {
-                if let Some(line) = change_line(change) {
+                for line in change_lines(change) {
                     terminal::say(&line.to_string());
                 }
             }
@@ -249,7 +249,7 @@ impl Follower {
             TaskStateView::Review
             | TaskStateView::Backlog
             | TaskStateView::Planning
-            | TaskStateView::Working => Ok(false),
+            | TaskStateView::Working => Ok(waits_for_person(view)),
         }
     }
 
@@ -269,14 +269,18 @@ impl Follower {
         let answers = answers.clone();
         // Reading a terminal cannot be given up, so it gets a thread of its own.
         std::thread::spawn(move || {
-            let answer = ask_on_terminal(&question);
+            let answer = ask_on_terminal(&question).map(|answer| AnswerBody {
+                digest: Some(question.digest.clone()),
+                ..answer
+            });
             let _ = answers.blocking_send((question.id, answer));
         });
     }
 
     async fn answer(&self, question: Uuid, answer: Option<AnswerBody>) -> Result<(), CallError> {
-        let answer = answer.unwrap_or(AnswerBody::Deny {
+        let answer = answer.unwrap_or(AnswerBody {
             reason: "the terminal was closed".into(),
+            ..AnswerBody::plain(AnswerKindView::Deny)
         });
         let path = format!("/approvals/{question}");
         match self.client.post::<TaskCard>(&path, Some(&answer)).await {
@@ -314,6 +318,12 @@ impl Follower {
         }
         self.view().await
     }
+}
+
+/// Held until somebody logs in or pays, with nothing of it running.
+fn waits_for_person(view: &TaskView) -> bool {
+    let held = view.card.hold.as_ref();
+    held.is_some_and(|hold| hold.until.is_none()) && view.card.active_role.is_none()
 }
 
 /// May it be applied without a person looking at it?
@@ -358,35 +368,44 @@ fn ask_on_terminal(question: &ApprovalView) -> Option<AnswerBody> {
             }
             let text = terminal::ask("your answer:")?;
             Some(if text.is_empty() {
-                AnswerBody::Deny {
+                AnswerBody {
                     reason: "the person gave no answer".into(),
+                    ..AnswerBody::plain(AnswerKindView::Deny)
                 }
             } else {
-                AnswerBody::Text { text }
+                AnswerBody {
+                    text,
+                    ..AnswerBody::plain(AnswerKindView::Text)
+                }
             })
         }
-        QuestionKindView::Tool => loop {
-            match terminal::ask("[a]llow once, allow for this [t]ask, [d]eny?")?.as_str() {
-                "a" => return Some(AnswerBody::Allow),
-                "t" => return Some(AnswerBody::AllowForTask),
-                "d" | "" => {
-                    return Some(AnswerBody::Deny {
-                        reason: String::new(),
-                    });
-                }
-                _ => {}
-            }
-        },
-        QuestionKindView::Rounds => loop {
-            match terminal::ask("another round? [y]es, [n]o")?.as_str() {
-                "y" => return Some(AnswerBody::Allow),
-                "n" | "" => {
-                    return Some(AnswerBody::Deny {
-                        reason: String::new(),
-                    });
-                }
-                _ => {}
-            }
-        },
+        QuestionKindView::Tool => choose(
+            "[a]llow once, in this [t]ask, in this [p]roject, al[w]ays, [d]eny?",
+            &[
+                ("a", AnswerKindView::Allow),
+                ("t", AnswerKindView::AllowForTask),
+                ("p", AnswerKindView::AllowForProject),
+                ("w", AnswerKindView::AllowAlways),
+                ("d", AnswerKindView::Deny),
+            ],
+        ),
+        QuestionKindView::Rounds => choose(
+            "another round? [y]es, [n]o",
+            &[("y", AnswerKindView::Allow), ("n", AnswerKindView::Deny)],
+        ),
+    }
+}
+
+/// Asks until one of the letters is given; nothing at all means no.
+fn choose(prompt: &str, letters: &[(&str, AnswerKindView)]) -> Option<AnswerBody> {
+    loop {
+        let said = terminal::ask(prompt)?;
+        let said = if said.is_empty() { "n" } else { said.as_str() };
+        let known = letters.iter().find(|(letter, _)| *letter == said);
+        match known {
+            Some((_, kind)) => return Some(AnswerBody::plain(*kind)),
+            None if said == "n" => return Some(AnswerBody::plain(AnswerKindView::Deny)),
+            None => {}
+        }
     }
 }

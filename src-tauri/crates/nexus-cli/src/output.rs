@@ -52,6 +52,7 @@ pub(crate) fn result_line(task: &TaskView) -> Value {
             "state": step.state,
             "attempts": step.attempts,
             "cost_usd": step.cost_usd,
+            "history": step.history,
         })
     });
     let checks = task.evidence.iter().flat_map(|run| &run.checks);
@@ -71,47 +72,64 @@ pub(crate) fn result_line(task: &TaskView) -> Value {
         "standing": task.card.standing,
         "files": files.collect::<Vec<_>>(),
         "cost_usd": task.card.cost_usd,
+        "cost_at_least": task.card.at_least,
+        "paused": task.card.paused,
+        "hold": task.card.hold,
         "scratchpads": task.scratchpads,
         "failure": task.failure,
         "practice": task.card.team == TeamView::Practice,
     })
 }
 
-/// A change as one `ndjson` line; nothing for text that is still being written.
-pub(crate) fn change_line(change: &ChangeView) -> Option<Value> {
-    let (kind, seq, task, item, state) = match change {
+/// A change as `ndjson` lines; none for text that is still being written. A line about a step
+/// carries the four facts of the attempt: `process`, `turn`, `claim` and `verified`.
+pub(crate) fn change_lines(change: &ChangeView) -> Vec<Value> {
+    let (kind, seq, task, items, state) = match change {
         ChangeView::Event {
             seq,
             task_id,
             item,
             card,
-        } => ("change", seq, task_id, item, Some(card.state)),
+        } => (
+            "change",
+            seq,
+            task_id,
+            std::slice::from_ref(item),
+            Some(card.state),
+        ),
         ChangeView::Live {
             seq,
             task_id,
             items,
-        } => {
-            let item = items
-                .iter()
-                .find(|item| item.kind != TimelineKind::TextDelta)?;
-            ("live", seq, task_id, item, None)
-        }
-        ChangeView::Projects { .. } => return None,
+        } => ("live", seq, task_id, items.as_slice(), None),
+        ChangeView::Projects { .. } => return Vec::new(),
     };
-    Some(json!({
-        "type": kind,
-        "seq": seq,
-        "task_id": task,
-        "state": state,
-        "at": item.at,
-        "kind": item.kind,
-        "role": item.role,
-        "step": item.step,
-        "turn": item.turn,
-        "ok": item.ok,
-        "text": item.text,
-        "detail": item.detail,
-    }))
+    let shown = items
+        .iter()
+        .filter(|item| item.kind != TimelineKind::TextDelta);
+    let line = |item: &TimelineItem| {
+        let facts = item.facts.as_ref();
+        json!({
+            "type": kind,
+            "seq": seq,
+            "task_id": task,
+            "state": state,
+            "at": item.at,
+            "kind": item.kind,
+            "role": item.role,
+            "step": item.step,
+            "attempt": item.attempt,
+            "turn_number": item.turn,
+            "process": facts.map(|facts| &facts.process),
+            "turn": facts.map(|facts| &facts.turn),
+            "claim": facts.map(|facts| &facts.claim),
+            "verified": facts.map(|facts| &facts.verified),
+            "ok": item.ok,
+            "text": item.text,
+            "detail": item.detail,
+        })
+    };
+    shown.map(line).collect()
 }
 
 /// A finished task, for people.
@@ -168,8 +186,9 @@ pub(crate) fn print_task(task: &TaskView) {
     for conflict in &task.conflicts {
         say(&format!("  not applied: {}", clean(conflict)));
     }
+    let least = if card.at_least { "at least " } else { "" };
     say(&format!(
-        "  {} · {} tokens",
+        "  {least}{} · {} tokens",
         money(card.cost_usd),
         card.tokens
     ));

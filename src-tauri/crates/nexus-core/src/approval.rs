@@ -1,8 +1,9 @@
 //! Questions that block a step until someone answers.
 
-use crate::{ApprovalId, Role, Timestamp, TurnId};
+use crate::{ApprovalId, ProjectId, Role, StepId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// How freely the agents of a task may act.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +42,22 @@ impl ToolRequest {
         .find_map(|key| self.input.get(key).and_then(Value::as_str))
         .unwrap_or_default()
     }
+
+    /// SHA-256 of exactly what the tool would do, in hexadecimal: the tool and its input,
+    /// without the words in which the agent describes it. Equal digests are the same request.
+    pub fn digest(&self) -> String {
+        let mut input = self.input.clone();
+        if let Value::Object(fields) = &mut input {
+            fields.remove("description");
+        }
+        // The keys of a JSON object are sorted, so that their order makes no difference.
+        hexadecimal(&json!({ "tool": self.tool, "input": input }))
+    }
+}
+
+fn hexadecimal(value: &Value) -> String {
+    let digest = Sha256::digest(value.to_string());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is asked.
@@ -63,15 +80,79 @@ pub enum Question {
     RoundsUsedUp { rounds: u32, findings: Vec<String> },
 }
 
-/// A question on the board.
+impl Question {
+    /// SHA-256 of exactly what is asked, in hexadecimal. An answer is bound to it.
+    pub fn digest(&self) -> String {
+        match self {
+            Self::Tool { request, .. } => request.digest(),
+            Self::Open { question, options } => hexadecimal(&json!([question, options])),
+            Self::RoundsUsedUp { rounds, findings } => hexadecimal(&json!([rounds, findings])),
+        }
+    }
+}
+
+/// A question on the board. It is a recorded fact and outlives the process that asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Approval {
     pub id: ApprovalId,
     pub role: Role,
-    /// The turn that waits; `None` when the task itself does.
+    /// The turn that waits; `None` when the task itself does, or nobody at the moment.
     pub turn: Option<TurnId>,
+    /// The step that asked; `None` when the task itself did.
+    #[serde(default)]
+    pub step: Option<StepId>,
     pub question: Question,
     pub asked_at: Timestamp,
+    /// Nobody having answered by then means no.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What the person allowed for the rest of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Of the request; see [`ToolRequest::digest`].
+    pub digest: String,
+    pub tool: String,
+    /// What it is applied to, for reading.
+    pub object: String,
+    pub made_at: Timestamp,
+}
+
+/// What the person allowed beyond one task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    pub id: RuleId,
+    pub scope: RuleScope,
+    /// Of the request; see [`ToolRequest::digest`].
+    pub digest: String,
+    pub tool: String,
+    /// What it is applied to, for reading.
+    pub object: String,
+    pub made_at: Timestamp,
+}
+
+/// A standing rule, counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RuleId(pub u32);
+
+/// Where a standing rule holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum RuleScope {
+    Project { project: ProjectId },
+    Always,
+}
+
+impl RuleScope {
+    /// Does it hold in this project?
+    pub fn covers(self, asked_in: ProjectId) -> bool {
+        match self {
+            Self::Project { project } => project == asked_in,
+            Self::Always => true,
+        }
+    }
 }
 
 /// An answer to a question.
@@ -82,6 +163,10 @@ pub enum Answer {
     Allow,
     /// Yes, and to the very same request for the rest of this task.
     AllowForTask,
+    /// Yes, and to the very same request of any agent in this project from now on.
+    AllowForProject,
+    /// Yes, and to the very same request everywhere from now on.
+    AllowAlways,
     /// No. The reason is told to the agent.
     Deny { reason: String },
     /// The answer to an open question.
@@ -97,4 +182,8 @@ pub enum AnsweredBy {
     NobodyThere,
     /// The same request was allowed for this task before.
     EarlierAnswer,
+    /// A standing rule of the person.
+    Rule,
+    /// Nobody answered in time.
+    Expired,
 }

@@ -7,8 +7,8 @@
 //! by an order is the task's.
 
 use crate::{
-    Command, Event, Floor, FloorEvent, Phase, Rejection, Report, Task, TaskId, TaskSpec, Timestamp,
-    TurnId, TurnOutcome, TurnReport, Usage,
+    Account, Answer, Command, Event, Floor, FloorEvent, PauseReason, Phase, Question, Rejection,
+    Report, Rule, RuleScope, Task, TaskId, TaskSpec, Team, Timestamp,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -87,10 +87,7 @@ impl Desk {
     /// A desk without tasks, for `parallel_tasks` of them at once.
     pub fn new(parallel_tasks: usize) -> Self {
         Self {
-            floor: Arc::new(Floor {
-                parallel_tasks,
-                ..Floor::default()
-            }),
+            floor: Arc::new(Floor::for_tasks(parallel_tasks)),
             ..Self::default()
         }
     }
@@ -105,7 +102,12 @@ impl Desk {
                 (None, Event::TaskCreated { spec }) => {
                     self.tasks.insert(id, Arc::new(Task::new(id, *spec, at)));
                 }
-                (Some(task), event) => Arc::make_mut(task).apply(&event, at),
+                (Some(task), event) => {
+                    Arc::make_mut(task).apply(&event, at);
+                    if Floor::concerns(&event) {
+                        Arc::make_mut(&mut self.floor).witness(task.spec.team, &event, at);
+                    }
+                }
                 (None, _) => {}
             },
         }
@@ -145,7 +147,8 @@ impl Desk {
 
     /// When to look again although nothing happened: the earliest end of a wait.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.awake().filter_map(|task| task.next_wake()).min()
+        let tasks = self.awake().filter_map(|task| task.next_wake());
+        tasks.chain(self.floor.next_wake()).min()
     }
 }
 
@@ -167,32 +170,96 @@ impl Draft {
         self.add(id, queued.unwrap_or_default(), now);
     }
 
-    /// Gives a task an order, and has it worked on from now on.
+    /// Gives a task an order, and has it worked on from now on if the order means that.
     ///
     /// A task that was left in the middle is first brought to where its log ends. If it then
     /// refuses, it is let lie: a refused order must not set agents going.
     pub fn order(&mut self, id: TaskId, command: &Command, now: Timestamp) -> Result<(), Refusal> {
-        if self.is_awake(id) {
-            return self.follow(id, command, now);
-        }
         let mut trial = self.clone();
-        trial.cut_off(id, now);
-        let active = |task: &Arc<Task>| task.phase == Phase::Active;
-        let goes_on = *command == Command::Resume && trial.task(id).is_some_and(active);
-        match trial.follow(id, command, now) {
-            Err(Refusal::Rejected(_)) if goes_on => {}
-            followed => followed?,
+        let mut told = true;
+        if !self.is_awake(id) {
+            let was_unsure = trial.task(id).is_some_and(is_unsure);
+            trial.cut_off(id, now);
+            // The person has to see first what may have happened; a second order goes on.
+            told = was_unsure || !trial.task(id).is_some_and(is_unsure);
         }
-        trial.woken.insert(id);
+        if told || *command != Command::Resume {
+            trial.follow(id, command, now)?;
+        }
+        if sets_going(command) {
+            trial.woken.insert(id);
+        }
         *self = trial;
         Ok(())
     }
 
     fn follow(&mut self, id: TaskId, command: &Command, now: Timestamp) -> Result<(), Refusal> {
-        let task = self.task(id).ok_or(Refusal::NoTask(id))?;
+        let task = Arc::clone(self.task(id).ok_or(Refusal::NoTask(id))?);
+        let goes_on = matches!(command, Command::Start | Command::Resume);
+        if *command == Command::Resume
+            && Account::of(task.spec.team).is_some()
+            && self.floor_now().day_cap_reached(now).is_some()
+        {
+            return Err(Rejection::DayCapReached.into());
+        }
         let events = task.decide(command, now)?;
         self.add(id, events, now);
+        if goes_on && let Some(opened) = self.floor_now().opened_by_order(task.spec.team) {
+            self.floor(vec![opened], now);
+            self.tell_team(task.spec.team, &Command::LiftHold, now);
+        }
+        self.keep_rule(&task, command, now);
         Ok(())
+    }
+
+    /// An answer that holds beyond the task becomes a standing rule.
+    fn keep_rule(&mut self, task: &Task, command: &Command, now: Timestamp) {
+        let Command::Answer {
+            approval, answer, ..
+        } = command
+        else {
+            return;
+        };
+        let scope = match answer {
+            Answer::AllowForProject => RuleScope::Project {
+                project: task.spec.project,
+            },
+            Answer::AllowAlways => RuleScope::Always,
+            Answer::Allow | Answer::AllowForTask | Answer::Deny { .. } | Answer::Text { .. } => {
+                return;
+            }
+        };
+        let asked = task.approvals.get(approval).map(|asked| &asked.question);
+        if let Some(Question::Tool { request, .. }) = asked {
+            let rule = Rule {
+                id: self.floor_now().next_rule(),
+                scope,
+                digest: request.digest(),
+                tool: request.tool.clone(),
+                object: request.object().to_owned(),
+                made_at: now,
+            };
+            self.floor(vec![FloorEvent::RuleAdded { rule }], now);
+        }
+    }
+
+    /// Stops whatever is under way or waits to be. Everything is kept.
+    pub fn stop_all(&mut self, now: Timestamp) {
+        for id in self.awake_ids() {
+            if let Some(Ok(events)) = self.task(id).map(|task| task.decide(&Command::Pause, now)) {
+                self.add(id, events, now);
+            }
+        }
+    }
+
+    /// Has an account that is closed tried again now.
+    pub fn open_account(&mut self, team: Team, now: Timestamp) {
+        if let Some(account) = Account::of(team)
+            && self.floor_now().hold_on(team).is_some()
+        {
+            self.floor(vec![FloorEvent::AccountOpened { account }], now);
+            self.tell_team(team, &Command::LiftHold, now);
+        }
     }
 
     /// Takes news in and says what followed. News of an unknown task means nothing.
@@ -221,19 +288,9 @@ impl Draft {
         self.touch(id);
     }
 
-    /// Turns that the log leaves open ended with the process that ran them; how is not known.
+    /// Turns and processes that the log leaves open ended with the process that ran them; how is not known.
     pub fn cut_off(&mut self, id: TaskId, now: Timestamp) {
-        let turns = self.task(id).map(|task| task.turns.keys().copied());
-        let turns: Vec<TurnId> = turns.into_iter().flatten().collect();
-        for turn in turns {
-            let report = Report::TurnEnded(TurnReport {
-                turn,
-                outcome: TurnOutcome::OutputLost,
-                usage: Usage::default(),
-                duration_ms: 0,
-            });
-            self.observe(id, &report, now);
-        }
+        self.observe(id, &Report::LeftBehind, now);
     }
 
     /// After a start: whatever the log says is under way was cut off, and goes on from there.
@@ -246,6 +303,10 @@ impl Draft {
 
     /// Ends waits that are over.
     pub fn let_time_pass(&mut self, now: Timestamp) {
+        let opened = self.floor_now().opened_by_time(now);
+        if !opened.is_empty() {
+            self.floor(opened, now);
+        }
         for id in self.awake_ids() {
             let due = |task: &&Arc<Task>| task.next_wake().is_some_and(|wake| wake <= now);
             if let Some(task) = self.task(id).filter(due) {
@@ -257,9 +318,8 @@ impl Draft {
 
     /// Gives free places to queued tasks.
     pub fn admit(&mut self, now: Timestamp) {
-        let floor = self.floor.as_ref().unwrap_or(&self.base.floor);
         let tasks = self.all().filter(|task| self.is_awake(task.id));
-        for id in floor.admitted(tasks.map(AsRef::as_ref)) {
+        for id in self.floor_now().admitted(tasks.map(AsRef::as_ref), now) {
             if let Some(task) = self.task(id)
                 && let Ok(events) = task.decide(&Command::Admit, now)
             {
@@ -292,6 +352,30 @@ impl Draft {
         events.collect()
     }
 
+    /// The floor as the batch so far has it.
+    fn floor_now(&self) -> &Floor {
+        self.floor.as_ref().unwrap_or(&self.base.floor)
+    }
+
+    /// Gives every task of a team that is worked on an order of the floor's.
+    fn tell_team(&mut self, team: Team, command: &Command, now: Timestamp) {
+        for id in self.awake_ids() {
+            let task = self.task(id).filter(|task| task.spec.team == team);
+            if let Some(Ok(events)) = task.map(|task| task.decide(command, now)) {
+                self.add(id, events, now);
+            }
+        }
+    }
+
+    /// What a task's facts mean for all that share its account.
+    fn spread_the_news(&mut self, team: Team, events: &[Event], now: Timestamp) {
+        if let Some((account, hold)) = self.floor_now().closes(team, events, now) {
+            let command = Command::Hold(hold.clone());
+            self.floor(vec![FloorEvent::AccountClosed { account, hold }], now);
+            self.tell_team(team, &command, now);
+        }
+    }
+
     /// Every task as the batch so far has it.
     fn all(&self) -> impl Iterator<Item = &Arc<Task>> + Clone {
         let known = self.base.tasks.values();
@@ -313,14 +397,63 @@ impl Draft {
         for event in &events {
             Arc::make_mut(task).apply(event, at);
         }
-        let facts = events
-            .into_iter()
-            .map(|event| Fact::OfTask { id, at, event });
-        self.facts.extend(facts);
+        let team = task.spec.team;
+        let facts = events.iter().cloned();
+        self.facts
+            .extend(facts.map(|event| Fact::OfTask { id, at, event }));
+        let floor = events.iter().filter(|event| Floor::concerns(event));
+        let floor: Vec<Event> = floor.cloned().collect();
+        if floor.is_empty() {
+            return;
+        }
+        let known = self
+            .floor
+            .get_or_insert_with(|| Arc::clone(&self.base.floor));
+        let known = Arc::make_mut(known);
+        let mut day_is_over = false;
+        for event in &floor {
+            known.witness(team, event, at);
+            // What began after that in the same breath is called off again.
+            let ended = matches!(event, Event::TurnEnded { .. });
+            day_is_over |= ended && known.day_cap_reached(at).is_some();
+        }
+        self.spread_the_news(team, &floor, at);
+        if day_is_over && Account::of(team).is_some() {
+            self.tell_team(team, &Command::EndOfDay, at);
+        }
     }
 
     fn touch(&mut self, id: TaskId) -> Option<&mut Arc<Task>> {
         let task = self.task(id).cloned()?;
         Some(self.tasks.entry(id).or_insert(task))
+    }
+}
+
+/// Does it wait for the person to say whether a command may have run?
+fn is_unsure(task: &Arc<Task>) -> bool {
+    let why = PauseReason::Unsure;
+    task.phase == Phase::Paused { why }
+}
+
+/// Does the order mean that somebody has to do something about the task now?
+fn sets_going(command: &Command) -> bool {
+    match command {
+        Command::Answer { .. }
+        | Command::Revoke { .. }
+        | Command::SetBudget { .. }
+        | Command::SetLimits { .. }
+        | Command::ReplaceSession { .. }
+        | Command::Hold(_)
+        | Command::LiftHold
+        | Command::EndOfDay => false,
+        Command::Start
+        | Command::Admit
+        | Command::Pause
+        | Command::Resume
+        | Command::Cancel
+        | Command::RequestChanges { .. }
+        | Command::Accept { .. }
+        | Command::Discard
+        | Command::Restore => true,
     }
 }

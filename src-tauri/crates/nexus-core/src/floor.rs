@@ -1,8 +1,15 @@
 //! What stands above the tasks: the known folders, and how many tasks run at once.
 
-use crate::{Phase, Priority, ProjectId, Task, TaskId};
+use crate::{
+    Account, DayCaps, Event, Hold, HoldReason, PauseReason, Phase, Priority, ProjectId, Rule,
+    RuleId, Spent, Task, TaskId, Team, Timestamp, ToolRequest, TurnOutcome,
+};
 use serde::{Deserialize, Serialize};
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 /// A recorded fact about no single task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +24,24 @@ pub enum FloorEvent {
         id: ProjectId,
         fingerprint: String,
     },
+    /// Nothing that needs this account is begun until the hold is over.
+    AccountClosed {
+        account: Account,
+        hold: Hold,
+    },
+    AccountOpened {
+        account: Account,
+    },
+    /// The person allowed something beyond one task.
+    RuleAdded {
+        rule: Rule,
+    },
+    RuleRevoked {
+        id: RuleId,
+    },
+    DayCapsSet {
+        caps: DayCaps,
+    },
 }
 
 impl FloorEvent {
@@ -25,6 +50,11 @@ impl FloorEvent {
         match self {
             Self::ProjectAdded { .. } => "project_added",
             Self::ProjectTrusted { .. } => "project_trusted",
+            Self::AccountClosed { .. } => "account_closed",
+            Self::AccountOpened { .. } => "account_opened",
+            Self::RuleAdded { .. } => "rule_added",
+            Self::RuleRevoked { .. } => "rule_revoked",
+            Self::DayCapsSet { .. } => "day_caps_set",
         }
     }
 }
@@ -49,14 +79,65 @@ pub struct Floor {
     pub trusted: BTreeMap<ProjectId, String>,
     /// How many tasks may be under way at once.
     pub parallel_tasks: usize,
+    /// Accounts that are closed for now.
+    pub closed: BTreeMap<Account, Hold>,
+    pub rules: BTreeMap<RuleId, Rule>,
+    pub day_caps: DayCaps,
+    /// What was used on the latest day on which anything was.
+    pub today: Today,
+    /// Failures of each account's service, as far back as they matter.
+    troubles: BTreeMap<Account, Troubles>,
+    rules_made: u32,
 }
+
+/// What all tasks together used on one day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Today {
+    /// Days since 1970 in UTC.
+    pub day: i64,
+    pub spent: Spent,
+}
+
+/// What a service's failures add up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Troubles {
+    /// When it failed, at most as often as it takes to trip.
+    at: VecDeque<Timestamp>,
+    /// How often it was rested without an answer in between.
+    trips: u32,
+}
+
+/// So many failures of a service within [`TRIP_WINDOW`] rest it.
+const TRIP_AFTER: usize = 5;
+const TRIP_WINDOW: Duration = Duration::from_secs(60);
+/// How long a failing service is rested first; doubled each time up to [`LONGEST_REST`].
+const FIRST_REST: Duration = Duration::from_secs(30);
+const LONGEST_REST: Duration = Duration::from_secs(15 * 60);
+/// How long an account is closed when the limit's end was not told.
+const UNTOLD_LIMIT: Duration = Duration::from_secs(15 * 60);
+/// Tasks wake spread over this time after a limit has passed, so that they do not all ask at
+/// the same moment.
+pub const WAKE_SPREAD: Duration = Duration::from_secs(30);
 
 impl Default for Floor {
     fn default() -> Self {
+        Self::for_tasks(4)
+    }
+}
+
+impl Floor {
+    /// A floor without projects, for so many tasks at once.
+    pub fn for_tasks(parallel_tasks: usize) -> Self {
         Self {
             projects: BTreeMap::new(),
             trusted: BTreeMap::new(),
-            parallel_tasks: 4,
+            parallel_tasks,
+            closed: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            day_caps: DayCaps::default(),
+            today: Today::default(),
+            troubles: BTreeMap::new(),
+            rules_made: 0,
         }
     }
 }
@@ -71,7 +152,170 @@ impl Floor {
             FloorEvent::ProjectTrusted { id, fingerprint } => {
                 self.trusted.insert(*id, fingerprint.clone());
             }
+            FloorEvent::AccountClosed { account, hold } => {
+                if hold.why == HoldReason::Service {
+                    let troubles = self.troubles.entry(*account).or_default();
+                    troubles.trips += 1;
+                    troubles.at.clear();
+                }
+                self.closed.insert(*account, hold.clone());
+            }
+            FloorEvent::AccountOpened { account } => {
+                self.closed.remove(account);
+            }
+            FloorEvent::RuleAdded { rule } => {
+                self.rules_made = self.rules_made.max(rule.id.0);
+                self.rules.insert(rule.id, rule.clone());
+            }
+            FloorEvent::RuleRevoked { id } => {
+                self.rules.remove(id);
+            }
+            FloorEvent::DayCapsSet { caps } => self.day_caps = *caps,
         }
+    }
+
+    /// Does a task's fact mean anything to the floor?
+    pub fn concerns(event: &Event) -> bool {
+        matches!(event, Event::StepStarted { .. } | Event::TurnEnded { .. })
+    }
+
+    /// Takes note of a task's fact: what the day used up, and how its service does. Every
+    /// fact that [concerns](Self::concerns) it goes through here once, in the order of the log.
+    pub fn witness(&mut self, team: Team, event: &Event, at: Timestamp) {
+        let Some(account) = Account::of(team) else {
+            return;
+        };
+        if let Event::StepStarted { .. } = event {
+            self.spending(at).turns += 1;
+        }
+        if let Event::TurnEnded { report } = event {
+            self.spending(at).add(report.usage, report.duration_ms);
+            let troubles = self.troubles.entry(account).or_default();
+            if let TurnOutcome::Overloaded { .. } = report.outcome {
+                troubles.note(at);
+            } else if let TurnOutcome::Completed { .. } = report.outcome {
+                *troubles = Troubles::default();
+            }
+        }
+    }
+
+    fn spending(&mut self, at: Timestamp) -> &mut Spent {
+        let day = at.day();
+        // A clock that was set back does not open a day again that is over.
+        if day > self.today.day {
+            self.today = Today {
+                day,
+                spent: Spent::default(),
+            };
+        }
+        &mut self.today.spent
+    }
+
+    /// What a task's new facts mean for the account it works on. To be asked after they were
+    /// witnessed.
+    pub fn closes(&self, team: Team, events: &[Event], now: Timestamp) -> Option<(Account, Hold)> {
+        let account = Account::of(team)?;
+        let hold = events.iter().find_map(|event| {
+            let Event::TurnEnded { report } = event else {
+                return None;
+            };
+            self.hold_after(account, &report.outcome, now)
+        })?;
+        let known = self.closed.get(&account);
+        (known != Some(&hold)).then_some((account, hold))
+    }
+
+    fn hold_after(&self, account: Account, outcome: &TurnOutcome, now: Timestamp) -> Option<Hold> {
+        let (why, until, message) = match outcome {
+            TurnOutcome::RateLimited { until, message } => {
+                let told = until.filter(|until| *until > now);
+                let until = told.unwrap_or(now.after(UNTOLD_LIMIT));
+                (HoldReason::Limit, Some(until), message)
+            }
+            TurnOutcome::AuthRequired { message } => (HoldReason::Login, None, message),
+            TurnOutcome::CreditExhausted { message } => (HoldReason::Credit, None, message),
+            TurnOutcome::Overloaded { message } => {
+                let rest = self.troubles.get(&account)?.rest(now)?;
+                (HoldReason::Service, Some(now.after(rest)), message)
+            }
+            TurnOutcome::Completed { .. }
+            | TurnOutcome::Interrupted
+            | TurnOutcome::TimedOut { .. }
+            | TurnOutcome::BudgetExhausted
+            | TurnOutcome::ContextExhausted { .. }
+            | TurnOutcome::SessionLost { .. }
+            | TurnOutcome::Refused { .. }
+            | TurnOutcome::BadProtocol { .. }
+            | TurnOutcome::Exited { .. }
+            | TurnOutcome::Signalled { .. }
+            | TurnOutcome::CouldNotStart { .. }
+            | TurnOutcome::OutputLost => return None,
+        };
+        Some(Hold {
+            why,
+            until,
+            message: message.clone(),
+        })
+    }
+
+    /// The accounts that open again because time has passed.
+    pub fn opened_by_time(&self, now: Timestamp) -> Vec<FloorEvent> {
+        let over = self.closed.iter().filter(|(_, hold)| hold.is_over(now));
+        over.map(|(account, _)| FloorEvent::AccountOpened { account: *account })
+            .collect()
+    }
+
+    /// The account that a person's order to go on opens: one that waits for a person.
+    pub fn opened_by_order(&self, team: Team) -> Option<FloorEvent> {
+        let account = Account::of(team)?;
+        let hold = self.closed.get(&account)?;
+        hold.until
+            .is_none()
+            .then_some(FloorEvent::AccountOpened { account })
+    }
+
+    /// Why nothing of this team is begun now.
+    pub fn hold_on(&self, team: Team) -> Option<&Hold> {
+        self.closed.get(&Account::of(team)?)
+    }
+
+    /// When to look at the floor again although nothing happened.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.closed.values().filter_map(|hold| hold.until).min()
+    }
+
+    /// The day's cap that is reached.
+    pub fn day_cap_reached(&self, now: Timestamp) -> Option<PauseReason> {
+        if now.day() > self.today.day {
+            return None;
+        }
+        self.today
+            .spent
+            .over(self.day_caps.money, self.day_caps.limits)
+    }
+
+    /// The standing rule that allows a request in a project.
+    pub fn rule_for(&self, project: ProjectId, request: &ToolRequest) -> Option<&Rule> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let digest = request.digest();
+        self.rules
+            .values()
+            .find(|rule| rule.scope.covers(project) && rule.digest == digest)
+    }
+
+    /// The number of the next rule.
+    pub fn next_rule(&self) -> RuleId {
+        RuleId(self.rules_made + 1)
+    }
+
+    /// May this task be given a place, as far as its account and the day are concerned?
+    fn lets_in(&self, task: &Task, now: Timestamp) -> bool {
+        let paid = Account::of(task.spec.team).is_some();
+        self.hold_on(task.spec.team).is_none()
+            && !(paid && self.day_cap_reached(now).is_some())
+            && !task.is_stopping()
     }
 
     /// The project at `path`.
@@ -80,14 +324,37 @@ impl Floor {
     }
 
     /// The queued tasks that get a place now: by priority, then by age.
-    pub fn admitted<'a>(&self, tasks: impl Iterator<Item = &'a Task> + Clone) -> Vec<TaskId> {
+    pub fn admitted<'a>(
+        &self,
+        tasks: impl Iterator<Item = &'a Task> + Clone,
+        now: Timestamp,
+    ) -> Vec<TaskId> {
         let taken = tasks.clone().filter(|task| task.holds_place()).count();
         let free = self.parallel_tasks.saturating_sub(taken);
         let mut queued: Vec<(Reverse<Priority>, u32, TaskId)> = tasks
-            .filter(|task| matches!(task.phase, Phase::Queued))
+            .filter(|task| matches!(task.phase, Phase::Queued) && self.lets_in(task, now))
             .map(|task| (Reverse(task.spec.priority), task.spec.number, task.id))
             .collect();
         queued.sort_unstable();
         queued.into_iter().take(free).map(|(_, _, id)| id).collect()
+    }
+}
+
+impl Troubles {
+    fn note(&mut self, at: Timestamp) {
+        self.at.push_back(at);
+        if self.at.len() > TRIP_AFTER {
+            self.at.pop_front();
+        }
+    }
+
+    /// How long the service has to rest, when it has failed too often of late.
+    fn rest(&self, now: Timestamp) -> Option<Duration> {
+        let lately = self.at.iter().filter(|at| now.since(**at) <= TRIP_WINDOW);
+        (lately.count() >= TRIP_AFTER).then(|| {
+            FIRST_REST
+                .saturating_mul(1 << self.trips.min(10))
+                .min(LONGEST_REST)
+        })
     }
 }

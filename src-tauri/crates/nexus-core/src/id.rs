@@ -7,7 +7,7 @@
 use crate::Role;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 use uuid::Uuid;
 
 macro_rules! uuid_id {
@@ -71,6 +71,15 @@ impl TaskId {
     /// The `count`th approval of this task.
     pub fn approval(self, count: u32) -> ApprovalId {
         ApprovalId(self.derive("approval", &count.to_string()))
+    }
+
+    /// A part of `span` that follows from this id and `salt`, spread evenly over all ids.
+    pub fn spread(self, salt: &str, span: Duration) -> Duration {
+        let (high, low) = self.derive("spread", salt).as_u64_pair();
+        // Two bits of each half are fixed by the form of the id.
+        let drawn = (high >> 32) ^ (low << 16);
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(drawn % millis.saturating_add(1))
     }
 
     /// Six hexadecimal digits that tell this task's `count`th message from others of the

@@ -5,6 +5,7 @@
 //! environment or random source: ids and times come in from the engine. It cannot fail except
 //! by a [`Rejection`], which is an answer and not an error.
 
+mod account;
 mod approval;
 mod desk;
 mod evidence;
@@ -22,6 +23,7 @@ mod time;
 mod turn;
 mod workspace;
 
+pub use account::*;
 pub use approval::*;
 pub use desk::*;
 pub use evidence::*;

@@ -96,6 +96,15 @@ impl Role {
         matches!(self, Self::Code | Self::Alpha | Self::Beta)
     }
 
+    /// A session without a turn for this long gives its process up and comes back by resume.
+    /// The concept document's `session_timeout`.
+    pub fn session_timeout(self) -> std::time::Duration {
+        std::time::Duration::from_secs(match self {
+            Self::Prime | Self::Aria | Self::Code => 3600,
+            Self::Alpha | Self::Beta => 1800,
+        })
+    }
+
     /// How often a failed attempt at a step is tried again before the task gives up.
     pub fn max_retries(self) -> u32 {
         match self {

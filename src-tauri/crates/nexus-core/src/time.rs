@@ -34,6 +34,11 @@ impl Timestamp {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
     }
 
+    /// Days since 1970-01-01 in UTC.
+    pub fn day(self) -> i64 {
+        self.0.div_euclid(24 * 60 * 60 * 1000)
+    }
+
     /// `YYYYMMDD_HHMMSS`, the form message ids carry.
     pub fn compact(self) -> String {
         self.to_utc().format("%Y%m%d_%H%M%S").to_string()

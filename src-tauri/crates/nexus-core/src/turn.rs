@@ -349,6 +349,9 @@ pub struct TurnReport {
     pub usage: Usage,
     /// Wall time from the prompt to the outcome.
     pub duration_ms: u64,
+    /// The usage also holds what earlier turns of the session used without anybody seeing it.
+    #[serde(default)]
+    pub covers_lost: bool,
 }
 
 #[cfg(test)]

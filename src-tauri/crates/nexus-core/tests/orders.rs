@@ -52,6 +52,7 @@ fn news(task: &Task, which: u8) -> Report {
             outcome,
             usage,
             duration_ms: 1,
+            covers_lost: false,
         })
     };
     let run = |time| CheckRun {
@@ -123,6 +124,8 @@ proptest! {
             permissions: Permissions::Workspace,
             priority: Priority::Normal,
             budget: None,
+            limits: Limits::default(),
+            answer_within: ANSWER_WITHIN,
             fingerprint: String::new(),
             attended: true,
         };

@@ -37,6 +37,8 @@ impl Desk {
             budget: options
                 .contains("budget")
                 .then(|| Usd::from_dollars(1.0).unwrap()),
+            limits: Limits::default(),
+            answer_within: ANSWER_WITHIN,
             fingerprint: String::new(),
             attended: !options.contains("unattended"),
         };
@@ -88,6 +90,7 @@ impl Desk {
             outcome,
             usage,
             duration_ms: 1500,
+            covers_lost: false,
         }));
     }
 
@@ -233,8 +236,9 @@ impl Desk {
                     },
                     why: "not a check".into(),
                 },
+                allowed_by_rule: false,
             }),
-            "yes" | "yes-for-task" | "no" => {
+            "yes" | "yes-for-task" | "yes-to-other" | "no" => {
                 let approval = *self
                     .task
                     .approvals
@@ -242,14 +246,73 @@ impl Desk {
                     .next()
                     .expect("a question is open");
                 let answer = match word {
-                    "yes" => Answer::Allow,
+                    "yes" | "yes-to-other" => Answer::Allow,
                     "yes-for-task" => Answer::AllowForTask,
                     _ => Answer::Deny {
                         reason: "no".into(),
                     },
                 };
-                self.order(Command::Answer { approval, answer });
+                let digest = (word == "yes-to-other").then(|| "something else".to_owned());
+                self.order(Command::Answer {
+                    approval,
+                    answer,
+                    digest,
+                });
             }
+            "process" => {
+                let turn = self.task.turns[&self.turn()].clone();
+                self.news(Report::ProcessStarted {
+                    role: turn.role,
+                    session: turn.session,
+                    pid: 77,
+                });
+            }
+            "killed" => {
+                let (role, process) = self.task.processes.first_key_value().expect("a process");
+                let (role, session) = (*role, process.session);
+                let end = ProcessEnd::Killed;
+                self.news(Report::ProcessEnded { role, session, end });
+            }
+            "left" => self.news(Report::LeftBehind),
+            "base" => self.news(Report::BaseTaken {
+                turn: self.turn(),
+                base: SnapshotId::parse(&"d".repeat(40)).unwrap(),
+            }),
+            "undone" => self.news(Report::WorkspaceReset {
+                turn: self.turn(),
+                to: SnapshotId::parse(&"d".repeat(40)).unwrap(),
+                kept: SnapshotId::parse(&"e".repeat(40)).unwrap(),
+            }),
+            "reaches-out" => self.news(Report::WentOutward {
+                turn: self.turn(),
+                command: "git push".into(),
+            }),
+            "speaks" => self.news(Report::TurnStreaming { turn: self.turn() }),
+            "new-session" => self.order(Command::ReplaceSession { role: Role::Code }),
+            "other-limit" => self.order(Command::Hold(Hold {
+                why: HoldReason::Limit,
+                until: Some(self.now.after(std::time::Duration::from_secs(3600))),
+                message: "limit".into(),
+            })),
+            "no-login" => self.order(Command::Hold(Hold {
+                why: HoldReason::Login,
+                until: None,
+                message: "401".into(),
+            })),
+            "lift" => self.order(Command::LiftHold),
+            "day-over" => self.order(Command::EndOfDay),
+            "two-turns" => self.order(Command::SetLimits {
+                limits: Limits {
+                    turns: Some(2),
+                    ..Limits::default()
+                },
+            }),
+            "ten-seconds" => self.order(Command::SetLimits {
+                limits: Limits {
+                    seconds: Some(10),
+                    ..Limits::default()
+                },
+            }),
             "planned" => self.news(Report::ApplyPlanned { operations: vec![] }),
             "conflict" => self.news(Report::ApplyConflicted {
                 conflicts: vec!["sum.py".into()],
@@ -492,9 +555,196 @@ fn a_limit_parks_the_step_and_costs_no_attempt() {
     let script = format!("{TO_CODE} limit");
     assert_eq!(
         after("", &script),
-        "  turn_ended rate_limited\n  step_delayed\nworking"
+        "  turn_ended rate_limited\n  held\nworking"
     );
-    assert!(after("", &format!("{script} wait")).contains("attempt 1 "));
+    let woken = after("", &format!("{script} wait"));
+    assert!(
+        woken.contains("hold_lifted") && woken.contains("attempt 1 "),
+        "{woken}"
+    );
+}
+
+#[test]
+fn a_limit_that_another_task_met_holds_this_one_too() {
+    let script = format!("{TO_CODE} other-limit says");
+    assert!(
+        !after("", &script).contains("step_started"),
+        "nothing begins"
+    );
+    assert!(
+        after("", &format!("{script} other-limit")).starts_with("working"),
+        "once is enough"
+    );
+    assert!(after("", &format!("{script} wait")).contains("step_started step 3"));
+    let script = format!("{TO_CODE} no-login says");
+    assert!(!after("", &script).contains("step_started"));
+    assert!(after("", &format!("{script} lift")).contains("step_started step 3"));
+}
+
+/// The four facts of every attempt so far.
+fn facts(script: &str) -> String {
+    let mut desk = Desk::new("");
+    script.split_whitespace().for_each(|word| desk.word(word));
+    let attempts = desk.task.steps.iter().flat_map(|step| {
+        let facts = step.history.iter().map(|it| {
+            format!(
+                "{} {}.{}: {} {} {} {}\n",
+                step.planned.role,
+                it.round,
+                it.number,
+                it.process.name(),
+                it.course.name(),
+                it.claim.name(),
+                it.verified.name()
+            )
+        });
+        facts.collect::<Vec<_>>()
+    });
+    attempts.collect()
+}
+
+#[test]
+fn an_attempt_has_four_facts_that_are_never_mixed() {
+    let to_aria = "start admit prepared before-green";
+    assert_eq!(
+        facts(to_aria),
+        "aria 1.1: not_started starting none pending\n"
+    );
+    assert_eq!(
+        facts(&format!("{to_aria} process speaks result")),
+        "aria 1.1: running streaming done pending\n"
+    );
+    assert_eq!(
+        facts(&format!("{to_aria} process killed says process")),
+        "aria 1.1: killed completed text not_applicable\ncode 1.1: running starting none pending\n",
+        "the turn ended well although its process did not, and nothing of it was verified"
+    );
+    assert_eq!(
+        facts(&format!("{TO_BETA} process fail says")),
+        "aria 1.1: not_started completed text not_applicable\n\
+         code 1.1: not_started completed text green\n\
+         code 2.2: not_started starting none pending\n\
+         alpha 1.1: not_started completed text green\n\
+         beta 1.1: running completed fail green\n",
+        "Beta claims a failure and the checks are green: both are kept"
+    );
+    assert_eq!(
+        facts(&format!("{TO_CODE} process speaks left"))
+            .lines()
+            .nth(1),
+        Some("code 1.1: swept output_lost none not_reached")
+    );
+}
+
+#[test]
+fn what_is_left_behind_is_closed_and_taken_again_under_the_same_number() {
+    let script = format!("{TO_CODE} process speaks left");
+    assert_eq!(
+        after("", &script),
+        "  process_ended\n  turn_ended output_lost\n  step_started step 2 turn 3 attempt 1 round 1\nworking"
+    );
+}
+
+#[test]
+fn a_step_whose_conversation_is_lost_begins_again_from_its_base() {
+    let mut desk = Desk::new("");
+    let script = format!("{TO_CODE} base speaks left lost wait");
+    script.split_whitespace().for_each(|word| desk.word(word));
+    let code = desk.task.step(StepId(2)).unwrap();
+    assert_eq!(code.reset_to, code.base, "the unknown half is undone first");
+    assert!(code.base.is_some());
+    desk.word("undone");
+    let code = desk.task.step(StepId(2)).unwrap();
+    assert_eq!((&code.reset_to, code.was_reset), (&None, true));
+    let prompt = desk.task.prompt(desk.turn(), &[]).unwrap();
+    assert!(prompt.contains("was undone"), "{prompt}");
+    assert!(
+        prompt.contains("Your earlier conversation in this task is lost"),
+        "{prompt}"
+    );
+}
+
+#[test]
+fn a_resumed_conversation_keeps_what_it_had_begun() {
+    let mut desk = Desk::new("");
+    let script = format!("{TO_CODE} base speaks left");
+    script.split_whitespace().for_each(|word| desk.word(word));
+    assert_eq!(desk.task.step(StepId(2)).unwrap().reset_to, None);
+}
+
+#[test]
+fn an_interrupted_step_that_reached_out_is_put_to_the_person() {
+    for end in ["left", "crash", "interrupted"] {
+        let script = format!("{TO_CODE} reaches-out {end}");
+        let asked = after("", &script);
+        assert!(
+            asked.ends_with("task_paused Unsure\npaused"),
+            "{end}: {asked}"
+        );
+        assert!(after("", &format!("{script} resume")).contains("step_started step 2"));
+    }
+    let allowed = format!("{TO_CODE} asks yes crash");
+    assert!(after("", &allowed).ends_with("task_paused Unsure\npaused"));
+    assert!(after("", &format!("{TO_CODE} reaches-out says crash")).contains("step_delayed"));
+}
+
+#[test]
+fn a_question_survives_its_process_and_takes_its_answer_along() {
+    let asked = format!("{TO_CODE} asks left");
+    assert!(after("", &asked).contains("approval_detached"));
+    assert!(after("", &asked).ends_with("needs_you"), "it is still open");
+    assert_eq!(
+        after("", &format!("{asked} asks")),
+        "  approval_reattached\nneeds_you"
+    );
+    assert_eq!(
+        after("", &format!("{asked} yes asks")),
+        "  approval_requested\n  approval_answered Allow by EarlierAnswer\nworking"
+    );
+    assert!(
+        after("", &format!("{asked} yes asks asks")).ends_with("needs_you"),
+        "it was an answer to one question"
+    );
+    assert!(after("", &format!("{asked} says")).contains("approval_withdrawn"));
+}
+
+#[test]
+fn nobody_answering_in_time_is_a_no() {
+    let script = format!("{TO_CODE} asks wait");
+    assert_eq!(
+        after("", &script),
+        "  approval_answered Deny { reason: \"nobody answered within 86400 s, so the answer is no\" } by Expired\nworking"
+    );
+}
+
+#[test]
+fn an_answer_to_something_else_is_refused() {
+    let said = after("", &format!("{TO_CODE} asks yes-to-other"));
+    assert!(said.contains("refused: the question has changed"), "{said}");
+    assert!(said.ends_with("needs_you"));
+}
+
+#[test]
+fn caps_on_turns_and_time_pause_the_task() {
+    let turns = after("", "start admit prepared before-green two-turns says says");
+    assert!(turns.ends_with("task_paused Turns\npaused"), "{turns}");
+    let time = after("", "start admit prepared before-green ten-seconds wait");
+    assert_eq!(
+        time, "  task_paused Time\nworking",
+        "its turn is being stopped"
+    );
+    let script = "start admit prepared before-green ten-seconds wait interrupted resume";
+    assert!(after("", script).contains("refused: the task's cap on working time"));
+    let day = format!("{TO_CODE} day-over");
+    assert_eq!(after("", &day), "  task_paused Day\nworking");
+}
+
+#[test]
+fn an_idle_conversation_can_be_given_up() {
+    let busy = format!("{TO_CODE} speaks new-session");
+    assert!(after("", &busy).contains("refused"));
+    let idle = format!("{TO_CODE} speaks says new-session");
+    assert_eq!(after("", &idle), "  session_replaced\nworking");
 }
 
 #[test]
@@ -518,7 +768,22 @@ fn a_lost_session_is_replaced_and_the_step_taken_again() {
 fn pausing_says_paused_only_when_the_turn_has_stopped() {
     let script = format!("{TO_CODE} pause");
     assert_eq!(after("", &script), "  task_paused Person\nworking");
-    assert!(after("", &format!("{script} resume")).contains("refused"));
+    assert_eq!(
+        after("", &format!("{script} pause")),
+        "working",
+        "said twice is said once"
+    );
+    assert_eq!(
+        after("", &format!("{script} resume")).lines().next(),
+        Some("  task_resumed"),
+        "it goes on when it has stopped"
+    );
+    let stopping = format!("{TO_CODE} process pause interrupted");
+    assert!(
+        after("", &stopping).ends_with("working"),
+        "its process is still there"
+    );
+    assert!(after("", &format!("{stopping} killed")).ends_with("paused"));
     assert_eq!(
         after("", &format!("{script} interrupted")),
         "  turn_ended interrupted\npaused"
@@ -530,6 +795,7 @@ fn pausing_says_paused_only_when_the_turn_has_stopped() {
 fn a_turn_that_ends_by_itself_while_stopping_still_counts() {
     let script = format!("{TO_CODE} pause says resume");
     assert!(after("", &script).contains("step_started step 3"));
+    assert_eq!(after("", &format!("{TO_CODE} cancel cancel")), "working");
 }
 
 #[test]

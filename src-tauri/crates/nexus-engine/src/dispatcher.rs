@@ -6,7 +6,7 @@
 
 use crate::{Change, EngineError, changes::Hub, hands::Hands, state::Shared};
 use nexus_core::{
-    Command, Desk, Draft, Event, Fact, FloorEvent, Refusal, Report, Task, TaskId, TaskSpec,
+    Command, Desk, Draft, Event, Fact, FloorEvent, Refusal, Report, Task, TaskId, TaskSpec, Team,
     Timestamp,
 };
 use nexus_store::{NewEvent, Store, TaskSummary};
@@ -48,6 +48,10 @@ pub(crate) enum Input {
     },
     /// See whether something owed to the task is not under way.
     Look { task: TaskId },
+    /// Pause everything that is under way or waits to be.
+    StopAll { reply: Reply<()> },
+    /// Try a closed account again now.
+    OpenAccount { team: Team, reply: Reply<()> },
     /// Park every session and end.
     Stop { reply: oneshot::Sender<()> },
 }
@@ -237,7 +241,9 @@ impl Dispatcher {
         self.publish(first, draft.facts(), &desk);
         for task in draft.touched() {
             self.hands.heard(task, &draft.facts_of(task.id));
-            self.hands.reconcile(task);
+            if desk.awake.has(task.id) {
+                self.hands.reconcile(task);
+            }
         }
         for answer in answers {
             answer.give(&desk);
@@ -320,6 +326,14 @@ impl Batch {
             },
             Input::Floor { events, reply } => {
                 self.draft.floor(events, self.at);
+                self.answers.push(Answer::Done(reply));
+            }
+            Input::StopAll { reply } => {
+                self.draft.stop_all(self.at);
+                self.answers.push(Answer::Done(reply));
+            }
+            Input::OpenAccount { team, reply } => {
+                self.draft.open_account(team, self.at);
                 self.answers.push(Answer::Done(reply));
             }
             Input::News {

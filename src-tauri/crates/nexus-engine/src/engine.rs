@@ -4,7 +4,7 @@ use crate::{
     ChangeStream, DataDir, EngineError, EngineOptions, ErrorKind, FolderFacts, TakeUp, Timeline,
     changes::Hub,
     data_dir::OwnerLock,
-    dispatcher::{Dispatcher, Inbox, Input, inbox},
+    dispatcher::{Dispatcher, Inbox, Input, Reply, inbox},
     folder::{look, write_sample},
     hands::{Hands, Locks, Tools},
     past::{Log, change_of, clear_leftovers, entries, read_after, replay},
@@ -12,8 +12,9 @@ use crate::{
 };
 use nexus_agent::Sample;
 use nexus_core::{
-    Answer, ApprovalId, Awake, Command, Desk, Floor, FloorEvent, Permissions, PlannerKind,
-    Priority, Project, ProjectId, ProjectPath, Task, TaskId, TaskSpec, Team, TurnOutcome, Usd,
+    ANSWER_WITHIN, Answer, ApprovalId, Awake, Command, DayCaps, Desk, Floor, FloorEvent, Limits,
+    Permissions, PlannerKind, Priority, Project, ProjectId, ProjectPath, RuleId, Task, TaskId,
+    TaskSpec, Team, TurnOutcome, Usd,
 };
 use nexus_store::{Reader, Store, StoreKey, Transcripts};
 use nexus_workspace::{Git, Patch, ProjectConfig, Repository, Source};
@@ -48,6 +49,9 @@ pub struct NewTask {
     pub planner: PlannerKind,
     pub permissions: Permissions,
     pub budget: Option<Usd>,
+    pub limits: Limits,
+    /// Seconds after which a question that nobody answered is answered with no.
+    pub answer_within: u64,
     pub start: bool,
     pub attended: bool,
     /// The person trusts the folder with the commands it has now, for this task alone.
@@ -215,9 +219,7 @@ impl Engine {
             });
         }
         if !events.is_empty() {
-            let (reply, done) = oneshot::channel();
-            self.inbox.put(Input::Floor { events, reply }).await;
-            done.await.map_err(|_| EngineError::stopping())??;
+            self.record_on_floor(events).await?;
         }
         Ok(project)
     }
@@ -238,6 +240,8 @@ impl Engine {
             permissions: new.permissions,
             priority: Priority::Normal,
             budget: new.budget,
+            limits: new.limits,
+            answer_within: new.answer_within,
             fingerprint: String::new(),
             attended: new.attended,
         };
@@ -293,6 +297,8 @@ impl Engine {
             planner: PlannerKind::Standard,
             permissions: Permissions::Workspace,
             budget: None,
+            limits: Limits::default(),
+            answer_within: ANSWER_WITHIN,
             start: true,
             attended: true,
             trust_once: false,
@@ -336,7 +342,13 @@ impl Engine {
     }
 
     /// Answers a question, whichever task it belongs to.
-    pub async fn answer(&self, id: ApprovalId, answer: Answer) -> Result<Arc<Task>, EngineError> {
+    /// `digest` is that of what the person saw; an answer to something else is refused.
+    pub async fn answer(
+        &self,
+        id: ApprovalId,
+        answer: Answer,
+        digest: Option<String>,
+    ) -> Result<Arc<Task>, EngineError> {
         let asks = |task: &&Arc<Task>| task.approvals.contains_key(&id);
         let desk = self.shared.desk();
         let Some(task) = desk.tasks.values().find(asks).map(|task| task.id) else {
@@ -347,9 +359,49 @@ impl Engine {
             Command::Answer {
                 approval: id,
                 answer,
+                digest,
             },
         )
         .await
+    }
+
+    /// Pauses everything that is under way or waits to be.
+    pub async fn stop_all(&self) -> Result<(), EngineError> {
+        self.ask(|reply| Input::StopAll { reply }).await
+    }
+
+    /// Has the account of a team tried again now, whatever it said last.
+    pub async fn open_account(&self, team: Team) -> Result<(), EngineError> {
+        self.ask(|reply| Input::OpenAccount { team, reply }).await
+    }
+
+    /// Takes a standing rule back.
+    pub async fn revoke_rule(&self, id: RuleId) -> Result<(), EngineError> {
+        if !self.floor().rules.contains_key(&id) {
+            let message = format!(
+                "there is no rule {}; `nexus approvals rules` lists them",
+                id.0
+            );
+            return Err(EngineError::new(ErrorKind::NotFound, message));
+        }
+        self.record_on_floor(vec![FloorEvent::RuleRevoked { id }])
+            .await
+    }
+
+    /// Caps what all tasks of a day may use up together.
+    pub async fn set_day_caps(&self, caps: DayCaps) -> Result<(), EngineError> {
+        self.record_on_floor(vec![FloorEvent::DayCapsSet { caps }])
+            .await
+    }
+
+    async fn record_on_floor(&self, events: Vec<FloorEvent>) -> Result<(), EngineError> {
+        self.ask(|reply| Input::Floor { events, reply }).await
+    }
+
+    async fn ask<T>(&self, input: impl FnOnce(Reply<T>) -> Input) -> Result<T, EngineError> {
+        let (reply, done) = oneshot::channel();
+        self.inbox.put(input(reply)).await;
+        done.await.map_err(|_| EngineError::stopping())?
     }
 
     /// Changes after `since`, without a gap: first those recorded already, then those to come.

@@ -90,11 +90,16 @@ impl From<Rejection> for EngineError {
     fn from(rejection: Rejection) -> Self {
         let kind = match &rejection {
             Rejection::ChecksRed { .. } => ErrorKind::ChecksRed,
-            Rejection::NoSuchQuestion => ErrorKind::NotFound,
+            Rejection::NoSuchQuestion | Rejection::NoSuchGrant => ErrorKind::NotFound,
             Rejection::WrongAnswer { .. }
             | Rejection::EmptyRequest
             | Rejection::BudgetSpent { .. } => ErrorKind::BadInput,
-            Rejection::WrongState { .. } | Rejection::NothingChanged => ErrorKind::WrongState,
+            Rejection::WrongState { .. }
+            | Rejection::NothingChanged
+            | Rejection::QuestionChanged
+            | Rejection::NoIdleSession { .. }
+            | Rejection::CapReached { .. }
+            | Rejection::DayCapReached => ErrorKind::WrongState,
         };
         Self::new(kind, rejection.to_string())
     }

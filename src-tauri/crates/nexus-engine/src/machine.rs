@@ -11,7 +11,7 @@ use nexus_core::{Plan, TurnOutcome};
 use nexus_process::Launcher;
 use nexus_secrets::{SecretError, SecretName, SecretSource};
 use nexus_workspace::Limits;
-use std::{ffi::OsString, path::PathBuf, sync::Arc};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
 /// Everything a host knows about the machine it runs on.
@@ -30,6 +30,10 @@ pub struct Machine {
     pub openai_url: Option<BaseUrl>,
     /// What checks may see of the environment.
     pub check_env: Vec<(OsString, OsString)>,
+    /// `NEXUS_SILENCE_LIMIT`: how long a turn may say nothing.
+    pub silence_limit: Option<Duration>,
+    /// `NEXUS_SESSION_TIMEOUT`: how long a process may be idle.
+    pub session_timeout: Option<Duration>,
 }
 
 impl Machine {
@@ -67,6 +71,8 @@ impl Machine {
             environment: Environment::of(variables.iter().cloned()),
             anthropic_url: base_url(text("NEXUS_ANTHROPIC_BASE_URL"))?,
             openai_url: base_url(text("NEXUS_OPENAI_BASE_URL"))?,
+            silence_limit: seconds("NEXUS_SILENCE_LIMIT", text("NEXUS_SILENCE_LIMIT"))?,
+            session_timeout: seconds("NEXUS_SESSION_TIMEOUT", text("NEXUS_SESSION_TIMEOUT"))?,
             check_env: for_checks(variables),
         })
     }
@@ -84,7 +90,8 @@ impl Machine {
             home: self.home.clone(),
             check_env: self.check_env.clone(),
             parallel_tasks: EngineOptions::PARALLEL_TASKS,
-            silence_limit: EngineOptions::SILENCE_LIMIT,
+            silence_limit: self.silence_limit.unwrap_or(EngineOptions::SILENCE_LIMIT),
+            session_timeout: self.session_timeout,
             check_limit: EngineOptions::CHECK_LIMIT,
             limits: Limits::default(),
             take_up,
@@ -100,6 +107,18 @@ impl Machine {
             Err(error) => return Err(error),
         };
         Ok(key.map_or(Credential::Login, Credential::ApiKey))
+    }
+}
+
+/// A number of whole seconds from the environment.
+fn seconds(name: &str, text: Option<String>) -> Result<Option<Duration>, EngineError> {
+    let Some(text) = text else { return Ok(None) };
+    match text.parse() {
+        Ok(0) | Err(_) => Err(EngineError::new(
+            ErrorKind::BadInput,
+            format!("failed to read {name}={text}: give a number of whole seconds above zero"),
+        )),
+        Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct EngineOptions {
     pub parallel_tasks: usize,
     /// A turn that says nothing for this long is stopped.
     pub silence_limit: Duration,
+    /// A process that nobody uses is given up after this long; `None` leaves it to the role.
+    pub session_timeout: Option<Duration>,
     /// A check that runs longer is stopped, unless the project says otherwise.
     pub check_limit: Duration,
     /// How much of a folder is copied.

@@ -227,6 +227,8 @@ impl Scene {
             planner: PlannerKind::Standard,
             permissions: Permissions::Workspace,
             budget: None,
+            limits: Limits::default(),
+            answer_within: ANSWER_WITHIN,
             start: true,
             attended: true,
             trust_once: false,
@@ -289,6 +291,7 @@ async fn start(dir: &Path, script: &Arc<Scripted>, take_up: TakeUp) -> Engine {
         check_env: vec![],
         parallel_tasks: 2,
         silence_limit: Duration::from_secs(600),
+        session_timeout: None,
         check_limit: Duration::from_secs(60),
         limits: nexus_workspace::Limits::default(),
         take_up,
@@ -382,13 +385,17 @@ async fn a_question_waits_for_the_person_and_the_answer_reaches_the_agent() {
         .until(&task, "asking", |t| t.state() == TaskState::NeedsYou)
         .await;
     let (id, _) = task.approvals.first_key_value().unwrap();
-    scene.engine.answer(*id, Answer::Allow).await.unwrap();
+    scene.engine.answer(*id, Answer::Allow, None).await.unwrap();
     scene.until(&task, "in review", in_review).await;
     assert_eq!(
         *scene.script.decisions.lock().unwrap(),
         [ToolDecision::Allow]
     );
-    let error = scene.engine.answer(*id, Answer::Allow).await.unwrap_err();
+    let error = scene
+        .engine
+        .answer(*id, Answer::Allow, None)
+        .await
+        .unwrap_err();
     assert_eq!(
         error.kind,
         ErrorKind::NotFound,
@@ -574,6 +581,8 @@ async fn an_untrusted_folder_gets_no_task() {
         planner: PlannerKind::Standard,
         permissions: Permissions::Workspace,
         budget: None,
+        limits: Limits::default(),
+        answer_within: ANSWER_WITHIN,
         start: true,
         attended: true,
         trust_once: false,

@@ -2,17 +2,19 @@
 
 mod agents;
 mod timeline;
+mod trust;
 
 pub use agents::agents;
 pub use timeline::{change, timeline};
+pub use trust::{allowed, approvals, sessions};
 
 use crate::view::*;
 use chrono::{DateTime, Utc};
 use nexus_core::{
-    Approval, ChangeKind, CheckRun, CheckTime, Command, Effect, Evidence, FailureKind, FileChange,
-    Message, Permissions, Phase, PlannerKind, Project, Question, Role, Severity, Standing, Step,
-    StepKind, StepState, Task, TaskState, Team, Timestamp, ToolRequest, Usd, Verdict, Workspace,
-    scratchpad,
+    Approval, Attempt, ChangeKind, CheckRun, CheckTime, Command, Effect, Evidence, FailureKind,
+    FileChange, Floor, Hold, HoldReason, Limits, Message, PauseReason, Permissions, Phase,
+    PlannerKind, Project, Question, Role, Severity, Spent, Standing, Step, StepKind, StepState,
+    Task, TaskState, Team, Timestamp, ToolRequest, Usd, Verdict, Workspace, scratchpad,
 };
 use nexus_engine::{DataDir, FolderFacts};
 
@@ -86,7 +88,7 @@ pub fn project(project: &Project, trusted: bool) -> ProjectView {
 }
 
 /// All projects of a floor.
-pub fn projects(floor: &nexus_core::Floor) -> Vec<ProjectView> {
+pub fn projects(floor: &Floor) -> Vec<ProjectView> {
     let known = floor.projects.values();
     known
         .map(|p| project(p, floor.trusted.contains_key(&p.id)))
@@ -152,6 +154,21 @@ pub fn card(task: &Task) -> TaskCard {
         question: task.approvals.values().next().map(|a| approval(task, a)),
         tokens: usage.tokens(),
         cost_usd: dollars(usage.cost),
+        at_least: task.is_partly_uncounted(),
+        stopping: task.is_stopping(),
+        hold: task.hold.as_ref().map(hold),
+        paused: match task.phase {
+            Phase::Paused { why } => Some(pause(why)),
+            Phase::Backlog
+            | Phase::Queued
+            | Phase::Active
+            | Phase::Review { .. }
+            | Phase::Accepting { .. }
+            | Phase::Done
+            | Phase::Failed { .. }
+            | Phase::Cancelled { .. } => None,
+        },
+        queued: task.phase == Phase::Queued,
         budget_usd: dollars(task.budget),
         created_at: time(task.created_at),
         started_at: task.started_at.map(time),
@@ -165,6 +182,73 @@ pub fn card(task: &Task) -> TaskCard {
     }
 }
 
+/// Why nothing is begun.
+pub fn hold(hold: &Hold) -> HoldView {
+    HoldView {
+        why: match hold.why {
+            HoldReason::Limit => HoldReasonView::Limit,
+            HoldReason::Service => HoldReasonView::Service,
+            HoldReason::Login => HoldReasonView::Login,
+            HoldReason::Credit => HoldReasonView::Credit,
+        },
+        until: hold.until.map(time),
+        text: hold.describe(),
+    }
+}
+
+/// The accounts on which nothing is begun.
+pub fn holds(floor: &Floor) -> Vec<HoldView> {
+    floor.closed.values().map(hold).collect()
+}
+
+/// What the day used up.
+pub fn today(floor: &Floor) -> TodayView {
+    TodayView {
+        spent: spent(&floor.today.spent),
+        caps: caps(floor.day_caps.money, floor.day_caps.limits),
+    }
+}
+
+fn spent(spent: &Spent) -> SpentView {
+    SpentView {
+        cost_usd: spent.money.as_dollars(),
+        at_least: spent.unpriced,
+        tokens: spent.tokens,
+        seconds: spent.millis / 1000,
+        turns: spent.turns,
+    }
+}
+
+fn caps(money: Option<Usd>, limits: Limits) -> CapsView {
+    CapsView {
+        cost_usd: dollars(money),
+        tokens: limits.tokens,
+        seconds: limits.seconds,
+        turns: limits.turns,
+    }
+}
+
+/// The four facts of an attempt.
+pub fn facts(attempt: &Attempt) -> FactsView {
+    FactsView {
+        process: attempt.process.name().to_owned(),
+        turn: attempt.course.name().to_owned(),
+        claim: attempt.claim.name().to_owned(),
+        verified: attempt.verified.name().to_owned(),
+    }
+}
+
+fn attempt(attempt: &Attempt) -> AttemptView {
+    AttemptView {
+        turn_number: attempt.turn.0,
+        attempt: attempt.number,
+        round: attempt.round,
+        session: attempt.session.uuid(),
+        started_at: time(attempt.started_at),
+        facts: facts(attempt),
+    }
+}
+
 /// The card of a task that its engine left in the middle and nobody has taken up since.
 pub fn left_alone(mut card: TaskCard) -> TaskCard {
     let in_motion = matches!(
@@ -173,7 +257,7 @@ pub fn left_alone(mut card: TaskCard) -> TaskCard {
     );
     if in_motion {
         card.note = format!(
-            "interrupted, nobody is at work: go on with `nexus task resume {}`",
+            "interrupted, nobody is at work: go on with `nexus resume {}`",
             card.name
         );
         card.active_role = None;
@@ -223,13 +307,32 @@ fn actions(task: &Task) -> Vec<ActionView> {
     orders
         .into_iter()
         .filter(|(action, command)| {
+            // An order that would change nothing is followed and not offered.
+            let pointless = match action {
+                ActionView::Pause => matches!(task.phase, Phase::Paused { .. }),
+                ActionView::Resume => {
+                    !matches!(task.phase, Phase::Paused { .. } | Phase::Failed { .. })
+                        && !waits_for_person(task)
+                }
+                ActionView::Cancel => matches!(task.phase, Phase::Cancelled { .. }),
+                ActionView::Start
+                | ActionView::Accept
+                | ActionView::Discard
+                | ActionView::Restore
+                | ActionView::RequestChanges => false,
+            };
             // In review cancelling is called discarding.
             let doubled =
                 *action == ActionView::Cancel && matches!(task.phase, Phase::Review { .. });
-            !doubled && task.decide(command, now).is_ok()
+            !doubled && !pointless && task.decide(command, now).is_ok()
         })
         .map(|(action, _)| action)
         .collect()
+}
+
+/// Held until the person has done something about it and says so.
+fn waits_for_person(task: &Task) -> bool {
+    task.hold.as_ref().is_some_and(|hold| hold.until.is_none())
 }
 
 fn active_role(task: &Task) -> Option<Role> {
@@ -239,24 +342,14 @@ fn active_role(task: &Task) -> Option<Role> {
 
 /// Why the task is where it is, or what happens in it, in a few words.
 fn note(task: &Task) -> String {
+    if task.is_stopping() {
+        return "stopping…".to_owned();
+    }
     match &task.phase {
         Phase::Backlog => String::new(),
         Phase::Queued => "waits for a free place".to_owned(),
         Phase::Active => active_note(task),
-        Phase::Paused { .. } | Phase::Cancelled { .. } | Phase::Failed { .. }
-            if !task.turns.is_empty() =>
-        {
-            "stopping…".to_owned()
-        }
-        Phase::Paused {
-            why: nexus_core::PauseReason::Person,
-        } => "paused by you".to_owned(),
-        Phase::Paused {
-            why: nexus_core::PauseReason::Budget,
-        } => format!(
-            "cost cap of {} reached: raise it and resume",
-            task.budget.unwrap_or_default()
-        ),
+        Phase::Paused { why } => pause_note(task, *why),
         Phase::Review {
             problem: Some(problem),
             ..
@@ -281,6 +374,56 @@ fn note(task: &Task) -> String {
     }
 }
 
+fn pause(why: PauseReason) -> PauseView {
+    match why {
+        PauseReason::Person => PauseView::Person,
+        PauseReason::Budget => PauseView::Budget,
+        PauseReason::Tokens => PauseView::Tokens,
+        PauseReason::Time => PauseView::Time,
+        PauseReason::Turns => PauseView::Turns,
+        PauseReason::Day => PauseView::Day,
+        PauseReason::Unsure => PauseView::Unsure,
+    }
+}
+
+fn pause_note(task: &Task, why: PauseReason) -> String {
+    let limits = task.limits;
+    match why {
+        PauseReason::Person => "paused by you".to_owned(),
+        PauseReason::Budget => format!(
+            "cost cap of {} reached: raise it and resume",
+            task.budget.unwrap_or_default()
+        ),
+        PauseReason::Tokens => format!(
+            "cap of {} tokens reached: raise it and resume",
+            limits.tokens.unwrap_or_default()
+        ),
+        PauseReason::Time => format!(
+            "cap of {} s at work reached: raise it and resume",
+            limits.seconds.unwrap_or_default()
+        ),
+        PauseReason::Turns => format!(
+            "cap of {} turns reached: raise it and resume",
+            limits.turns.unwrap_or_default()
+        ),
+        PauseReason::Day => {
+            "today's cap for all tasks is reached: raise it, or resume tomorrow".to_owned()
+        }
+        PauseReason::Unsure => {
+            let commands: Vec<_> = task
+                .steps
+                .iter()
+                .flat_map(|step| &step.outward)
+                .map(|command| format!("`{}`", one_line(command)))
+                .collect();
+            format!(
+                "interrupted while {} may have run: look at what it did, then resume to take the step again, or cancel",
+                commands.join(", ")
+            )
+        }
+    }
+}
+
 fn active_note(task: &Task) -> String {
     if let Some(approval) = task.approvals.values().next() {
         return question_text(approval);
@@ -297,6 +440,9 @@ fn active_note(task: &Task) -> String {
                 format!("about to begin {doing}")
             }
         });
+    }
+    if let Some(hold) = &task.hold {
+        return hold.describe();
     }
     let parked = task.steps.iter().find_map(|step| match step.state {
         StepState::Parked { until } => Some(format!("usage limit: goes on at {until}")),
@@ -373,6 +519,7 @@ fn weight(state: StageStateView) -> u8 {
 
 fn stage(task: &Task, step: &Step) -> StageStateView {
     match step.state {
+        StepState::Waiting if task.hold.is_some() && task.is_next(step) => StageStateView::Parked,
         StepState::Waiting => StageStateView::Waiting,
         StepState::Running { turn } => {
             let asks = task
@@ -424,6 +571,9 @@ pub fn approval(task: &Task, approval: &Approval) -> ApprovalView {
         detail,
         why,
         options,
+        digest: approval.question.digest(),
+        expires_at: approval.expires_at.map(time),
+        waiting: approval.turn.is_some() || approval.step.is_none(),
     }
 }
 
@@ -490,6 +640,10 @@ pub fn task(task: &Task, data: &DataDir) -> TaskView {
         permissions: permissions(task.spec.permissions),
         not_contained: task.spec.permissions == Permissions::All,
         steps: task.steps.iter().map(|s| step(task, s)).collect(),
+        sessions: trust::sessions_of(task),
+        spent: spent(&task.spent()),
+        caps: caps(task.budget, task.limits),
+        grants: trust::grants(task),
         baseline: task.baseline.as_deref().map(check_run),
         evidence: task.evidence.as_deref().map(check_run),
         standing_text: task
@@ -560,6 +714,7 @@ fn step(task: &Task, step: &Step) -> StepView {
         findings: findings.iter().map(finding).collect(),
         progress: step.progress.clone(),
         trouble: step.trouble.clone(),
+        history: step.history.iter().map(attempt).collect(),
     }
 }
 

@@ -1,10 +1,12 @@
 //! A task's past and present as lines: recorded facts, and what running turns show.
 
-use super::{card, message, one_line, projects, question_text, role, time, verdict_name};
+use super::{
+    card, facts, holds, message, one_line, projects, question_text, role, time, today, verdict_name,
+};
 use crate::view::{ChangeView, RoleView, TimelineItem, TimelineKind};
 use nexus_core::{
-    CheckTime, Event, Evidence, Message, Party, Recipient, Role, StepId, StepResult, Task,
-    Timestamp, TurnId, TurnUpdate, Verdict,
+    CheckTime, Event, Evidence, Message, Party, ProcessEnd, Recipient, Role, StepId, StepResult,
+    Task, Timestamp, TurnId, TurnUpdate, Verdict,
 };
 use nexus_engine::{Change, TimelineEntry};
 
@@ -25,6 +27,8 @@ pub fn change(change: &Change) -> ChangeView {
         Change::Floor { seq, floor } => ChangeView::Projects {
             seq: *seq,
             projects: projects(floor),
+            holds: holds(floor),
+            today: today(floor),
         },
         Change::Live { seq, at, live } => {
             let id = match live.line {
@@ -67,6 +71,8 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
         detail: None,
         ok: None,
         call: None,
+        attempt: None,
+        facts: None,
     };
     match event {
         Event::TaskCreated { .. } => item.text = "Task created".into(),
@@ -117,6 +123,42 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
                 (attempt, round) => format!("Round {round}, attempt {attempt}"),
             };
         }
+        Event::ProcessStarted {
+            role: seat, pid, ..
+        } => {
+            item.role = Some(role(*seat));
+            item.text = format!("Its process was started (pid {pid})");
+        }
+        Event::ProcessEnded {
+            role: seat, end, ..
+        } => {
+            item.role = Some(role(*seat));
+            item.ok = (!matches!(end, ProcessEnd::Closed)).then_some(false);
+            item.text = process_end(*end);
+        }
+        Event::BaseTaken { step, turn, .. } => {
+            item.step = Some(step.0);
+            item.turn = Some(turn.0);
+            item.text = "The workspace is remembered as it is before this step".into();
+        }
+        Event::WorkspaceReset {
+            step, turn, kept, ..
+        } => {
+            item.step = Some(step.0);
+            item.turn = Some(turn.0);
+            item.text = format!(
+                "What a lost conversation had begun was undone; it is kept as {}",
+                kept.short()
+            );
+        }
+        Event::WorkKept { turn, snapshot } => {
+            item.turn = Some(turn.0);
+            item.text = format!("Kept before stopping, as {}", snapshot.short());
+        }
+        Event::WentOutward { turn, command } => {
+            item.turn = Some(turn.0);
+            item.text = format!("May reach beyond the workspace: {}", one_line(command));
+        }
         Event::TurnStreaming { turn } => {
             item.turn = Some(turn.0);
             item.text = "At work".into();
@@ -138,7 +180,7 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
             item.turn = Some(turn.0);
             item.text.clone_from(note);
         }
-        Event::ResultSubmitted { turn, result } => {
+        Event::ResultSubmitted { turn, result, .. } => {
             item.turn = Some(turn.0);
             result_line(&mut item, result);
         }
@@ -154,15 +196,32 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
                 nexus_core::AnsweredBy::Person => "You answered",
                 nexus_core::AnsweredBy::NobodyThere => "Nobody was there to answer",
                 nexus_core::AnsweredBy::EarlierAnswer => "Answered as before",
+                nexus_core::AnsweredBy::Rule => "Answered by your rule",
+                nexus_core::AnsweredBy::Expired => "Nobody answered in time",
             };
             let (what, ok) = match answer {
                 nexus_core::Answer::Allow => ("allowed once".to_owned(), true),
                 nexus_core::Answer::AllowForTask => ("allowed for this task".to_owned(), true),
+                nexus_core::Answer::AllowForProject => ("allowed in this project".to_owned(), true),
+                nexus_core::Answer::AllowAlways => ("always allowed".to_owned(), true),
                 nexus_core::Answer::Deny { .. } => ("denied".to_owned(), false),
                 nexus_core::Answer::Text { text } => (text.clone(), true),
             };
             item.ok = Some(ok);
             item.text = format!("{who}: {what}");
+        }
+        Event::ApprovalDetached { .. } => {
+            item.kind = TimelineKind::Question;
+            item.text = "The question stays open; its agent was interrupted".into();
+        }
+        Event::ApprovalReattached { turn, .. } => {
+            item.kind = TimelineKind::Question;
+            item.turn = Some(turn.0);
+            item.text = "The same question was asked again".into();
+        }
+        Event::GrantRevoked { .. } => {
+            item.kind = TimelineKind::Question;
+            item.text = "You took a permission back".into();
         }
         Event::ApprovalWithdrawn { .. } => {
             item.kind = TimelineKind::Question;
@@ -206,7 +265,18 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
         } => {
             item.role = Some(role(*seat));
             item.ok = Some(false);
-            item.text = format!("Its conversation was lost and a new one begun: {why}");
+            item.text = format!(
+                "Its conversation was lost; a new one is begun and told from the journal: {why}"
+            );
+        }
+        Event::Held { hold } => {
+            item.kind = TimelineKind::Limit;
+            item.ok = Some(false);
+            item.text = format!("Waits: {}", hold.describe());
+        }
+        Event::HoldLifted => {
+            item.kind = TimelineKind::Limit;
+            item.text = "Goes on after waiting".into();
         }
         Event::RoundBegan { round, why } => match why {
             nexus_core::RoundReason::Findings { findings } => {
@@ -227,6 +297,15 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
             item.text = match why {
                 nexus_core::PauseReason::Person => "Paused".into(),
                 nexus_core::PauseReason::Budget => "Paused: the cost cap is reached".into(),
+                nexus_core::PauseReason::Tokens => "Paused: the cap on tokens is reached".into(),
+                nexus_core::PauseReason::Time => {
+                    "Paused: the cap on working time is reached".into()
+                }
+                nexus_core::PauseReason::Turns => "Paused: the cap on turns is reached".into(),
+                nexus_core::PauseReason::Day => "Paused: today's cap is reached".into(),
+                nexus_core::PauseReason::Unsure => {
+                    "Paused: a command may have run whose effects nobody saw".into()
+                }
             };
         }
         Event::TaskResumed => item.text = "Resumed".into(),
@@ -241,6 +320,7 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
                 None => "Cost cap removed".to_owned(),
             };
         }
+        Event::LimitsChanged { .. } => item.text = "Limits changed".into(),
         Event::AcceptBegan { although_red: true } => {
             item.text = "Accepted although red; applying".into()
         }
@@ -280,6 +360,28 @@ fn place(item: &mut TimelineItem, task: &Task) {
     item.step = item.step.or_else(|| of_turn(item.turn?));
     let seat = |step: u32| task.step(StepId(step)).map(|step| role(step.planned.role));
     item.role = item.role.or_else(|| seat(item.step?));
+    let about = match item.turn {
+        Some(turn) => task.attempt(TurnId(turn)),
+        None => item
+            .step
+            .and_then(|step| task.step(StepId(step))?.history.last()),
+    };
+    item.attempt = about.map(|attempt| attempt.number);
+    item.facts = about.map(facts);
+}
+
+fn process_end(end: ProcessEnd) -> String {
+    match end {
+        ProcessEnd::Closed => "Its process has left".to_owned(),
+        ProcessEnd::Exited { code } => format!("Its process ended by itself with code {code}"),
+        ProcessEnd::Signalled { signal } => {
+            format!("Its process was ended by signal {signal}")
+        }
+        ProcessEnd::Killed => "Its process was killed with everything it had started".to_owned(),
+        ProcessEnd::Swept => {
+            "NEXUS had ended; its process and everything it had started is gone".to_owned()
+        }
+    }
 }
 
 fn check_line(item: &mut TimelineItem, when: &str, evidence: &[Evidence]) {
@@ -336,6 +438,8 @@ fn shown(
         detail: None,
         ok: None,
         call: None,
+        attempt: None,
+        facts: None,
     };
     match update {
         TurnUpdate::TextDelta { text } => {

@@ -39,10 +39,30 @@ pub(crate) struct Execute {
     /// Pause when the task has cost this many dollars.
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     budget: Option<f64>,
+    #[command(flatten)]
+    caps: Caps,
+    /// Say no to a question that nobody answers for this many seconds. A day by default.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    answer_within: Option<u64>,
     /// How the result is printed. Progress goes to stderr; with `ndjson` it goes to stdout as
     /// well, one change a line.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) output: Output,
+}
+
+/// Caps beside the one on money. At a cap the task pauses and everything is kept.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(super) struct Caps {
+    /// Pause when the task has used this many tokens.
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max_tokens: Option<u64>,
+    /// Pause when the task was at work for this many minutes; 0 for no cap. Two hours by
+    /// default.
+    #[arg(long, value_name = "MINUTES")]
+    pub(super) max_minutes: Option<u64>,
+    /// Pause after this many prompts to agents.
+    #[arg(long, value_name = "TURNS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_turns: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -128,6 +148,13 @@ impl Execute {
                 Permissions::All => PermissionsView::All,
             },
             budget_usd: self.budget,
+            max_tokens: self.caps.max_tokens,
+            max_seconds: self
+                .caps
+                .max_minutes
+                .map(|minutes| minutes.saturating_mul(60)),
+            max_turns: self.caps.max_turns,
+            answer_within_seconds: self.answer_within,
             start: true,
             trust_once: true,
             unattended: !attended,

@@ -1,12 +1,17 @@
 //! The commands, one file each.
 
 mod agents;
+mod approvals;
 mod demo;
 mod doctor;
 mod execute;
 mod keys;
+mod limits;
 mod openapi;
+mod resume;
+mod sessions;
 mod status;
+mod stop;
 mod task;
 
 use crate::{host::Failure, output::Output};
@@ -32,6 +37,7 @@ Exit codes: 0 ok · 1 error · 2 usage · 3 the checks are red · 4 an answer is
             9 conflict or wrong state · 130 interrupted
 
 Environment: NEXUS_DATA_DIR, NEXUS_CLAUDE_PROGRAM, NEXUS_ANTHROPIC_BASE_URL,
+             NEXUS_SILENCE_LIMIT and NEXUS_SESSION_TIMEOUT (in seconds),
              NEXUS_OPENAI_BASE_URL, NEXUS_SECRETS=env (take ANTHROPIC_API_KEY and OPENAI_API_KEY
              from the environment instead of the keychain)";
 
@@ -40,6 +46,10 @@ enum Command {
     /// Run one task to its end.
     #[command(visible_alias = "run")]
     Execute(execute::Execute),
+    /// Bring interrupted tasks to their end.
+    Resume(resume::Resume),
+    /// Pause everything that is under way. Everything is kept.
+    Stop(stop::Stop),
     /// See what is under way.
     Status(status::Status),
     /// See and steer tasks.
@@ -47,6 +57,14 @@ enum Command {
     Task(task::TaskCommand),
     /// See what each agent does.
     Agents(agents::Agents),
+    /// See and answer questions, and what was allowed for longer than once.
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
+    /// See and replace the agents' conversations.
+    #[command(subcommand)]
+    Sessions(sessions::Sessions),
+    /// See and cap what all tasks together use in a day.
+    Limits(limits::LimitsOfDay),
     /// Look at what NEXUS needs on this machine.
     Doctor(doctor::Doctor),
     /// Keep API keys in the system's keychain.
@@ -80,6 +98,11 @@ impl Cli {
     pub(crate) async fn run(self) -> u8 {
         let (output, ended) = match self.command {
             Command::Execute(command) => (command.output, command.run().await),
+            Command::Resume(command) => (command.output, command.run().await),
+            Command::Stop(command) => (Output::Text, command.run().await),
+            Command::Approvals(command) => (Output::Text, command.run().await),
+            Command::Sessions(command) => (Output::Text, command.run().await),
+            Command::Limits(command) => (Output::Text, command.run().await),
             Command::Status(command) => (Output::Text, command.run().await),
             Command::Task(command) => (Output::Text, command.run().await),
             Command::Agents(command) => (Output::Text, command.run().await),

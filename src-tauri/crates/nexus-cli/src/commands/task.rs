@@ -62,6 +62,15 @@ pub(crate) enum TaskCommand {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Set what a task may use up. A cap that is not named stays as it is.
+    Limits {
+        task: String,
+        /// The cost cap in dollars.
+        #[arg(long, value_name = "DOLLARS", value_parser = super::execute::dollars)]
+        budget: Option<f64>,
+        #[command(flatten)]
+        caps: super::execute::Caps,
+    },
     /// Send reviewed work back with a request, and follow it to its end.
     RequestChanges {
         task: String,
@@ -117,6 +126,7 @@ impl TaskCommand {
                 }
                 go_on(&task, "resume", None::<&()>, output).await
             }
+            Self::Limits { task, budget, caps } => set_caps(&task, budget, caps).await,
             Self::RequestChanges { task, text, output } => {
                 go_on(
                     &task,
@@ -132,7 +142,7 @@ impl TaskCommand {
 
 /// The path of a task's operation. What cannot be part of a name becomes a `_`, which is in
 /// none, so that the name is not found.
-fn path(task: &str, operation: &str) -> String {
+pub(super) fn path(task: &str, operation: &str) -> String {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
     let mut name: String = task
         .chars()
@@ -245,6 +255,37 @@ async fn settled(client: &Client, card: &TaskCard) -> Result<TaskView, CallError
     }
 }
 
+async fn set_caps(
+    task: &str,
+    budget: Option<f64>,
+    caps: super::execute::Caps,
+) -> Result<u8, Failure> {
+    let connection = host::connect(Pace::Watch).await?;
+    let client = connection.client();
+    let ended = async {
+        let known: TaskView = client.get(&path(task, "")).await?;
+        let seconds = match caps.max_minutes {
+            None => known.caps.seconds,
+            Some(0) => None,
+            Some(minutes) => Some(minutes.saturating_mul(60)),
+        };
+        let wanted = CapsView {
+            cost_usd: budget.or(known.caps.cost_usd),
+            tokens: caps.max_tokens.or(known.caps.tokens),
+            seconds,
+            turns: caps.max_turns.or(known.caps.turns),
+        };
+        client
+            .call::<TaskCard>("PUT", &path(task, "caps"), Some(&wanted))
+            .await
+    }
+    .await;
+    super::execute::close(connection).await;
+    let card = ended?;
+    say(&format!("{} {}: limits set", card.name, clean(&card.title)));
+    Ok(exit::OK)
+}
+
 async fn set_budget(task: &str, dollars: f64) -> Result<(), Failure> {
     let connection = host::connect(Pace::Watch).await?;
     let body = BudgetBody {
@@ -259,7 +300,7 @@ async fn set_budget(task: &str, dollars: f64) -> Result<(), Failure> {
 }
 
 /// Sets a task in motion again and follows it.
-async fn go_on(
+pub(super) async fn go_on(
     task: &str,
     operation: &str,
     body: Option<&impl Serialize>,
@@ -269,13 +310,7 @@ async fn go_on(
     let client = connection.client();
     let ended = async {
         let since = client.get::<Board>("/board").await?.seq;
-        let ordered = client.post::<TaskCard>(&path(task, operation), body).await;
-        let card = match ordered {
-            Err(CallError::Refused(problem)) if operation == "resume" => in_motion(&client, task)
-                .await?
-                .ok_or(CallError::Refused(problem))?,
-            ordered => ordered?,
-        };
+        let card: TaskCard = client.post(&path(task, operation), body).await?;
         let attended = terminal::is_attended() && output == Output::Text;
         let how = Follow {
             output,
@@ -288,18 +323,4 @@ async fn go_on(
     .await;
     super::execute::close(connection).await;
     ended
-}
-
-/// A task that goes on without being told to: it was cut off by the end of the NEXUS that
-/// carried it, and taken up again by whoever owns the data folder now.
-async fn in_motion(client: &Client, task: &str) -> Result<Option<TaskCard>, CallError> {
-    let view: TaskView = client.get(&path(task, "")).await?;
-    let moving = matches!(
-        view.card.state,
-        TaskStateView::Backlog
-            | TaskStateView::Planning
-            | TaskStateView::Working
-            | TaskStateView::NeedsYou
-    );
-    Ok(moving.then_some(view.card))
 }

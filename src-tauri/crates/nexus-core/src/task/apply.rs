@@ -1,9 +1,11 @@
 //! Folding facts in. Nothing here can fail, ask for the time, or decide anything.
 
-use super::{Event, Phase, RoundReason, SessionRecord, Step, StepState, Task, Turn, Workspace};
+use super::{
+    AnswerInHand, Event, Phase, RoundReason, SessionRecord, Step, StepState, Task, Turn, Workspace,
+};
 use crate::{
-    Answer, AnsweredBy, CheckTime, Plan, Question, StepId, StepKind, Timestamp, TurnId,
-    TurnOutcome, TurnReport, Usage, Usd,
+    Answer, AnsweredBy, CheckTime, Grant, Plan, Question, StepId, StepKind, Timestamp, TurnFact,
+    TurnId, TurnOutcome, TurnReport, Usage, Usd, Writes,
 };
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ impl Task {
     /// Folds one recorded fact in.
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
         self.updated_at = at;
+        self.run_clock(at);
         match event {
             // The creation made the value; see `Task::replay`.
             Event::TaskCreated { .. } => {}
@@ -30,8 +33,10 @@ impl Task {
                 match run.time {
                     CheckTime::Baseline => self.baseline = Some(run),
                     CheckTime::After { .. } => {
+                        let time = run.time;
                         self.evidence = Some(run);
                         self.changes = Arc::new(changes.clone());
+                        self.verify_attempts(time);
                     }
                 }
             }
@@ -44,14 +49,26 @@ impl Task {
             } => {
                 self.begin_turn(*step, *turn, *attempt, *session, at);
             }
-            Event::TurnStreaming { turn } => {
-                if let Some(turn) = self.turns.get_mut(turn) {
-                    turn.streaming = true;
-                    if let Some(session) = self.sessions.get_mut(&turn.role) {
-                        session.begun = true;
-                    }
+            Event::ProcessStarted { role, session, pid } => {
+                self.process_started(*role, *session, *pid, at);
+            }
+            Event::ProcessEnded { role, session, end } => {
+                self.process_ended(*role, *session, *end);
+            }
+            Event::BaseTaken { step, base, .. } => {
+                if let Some(step) = self.step_mut(*step) {
+                    step.base = Some(base.clone());
                 }
             }
+            Event::WorkspaceReset { step, .. } => {
+                if let Some(step) = self.step_mut(*step) {
+                    step.reset_to = None;
+                    step.was_reset = true;
+                }
+            }
+            Event::WorkKept { .. } => {}
+            Event::WentOutward { turn, command } => self.went_outward(*turn, command),
+            Event::TurnStreaming { turn } => self.begin_streaming(*turn),
             Event::MessagePosted { message } => {
                 self.message_count += 1;
                 if let crate::Message::Assignment(assignment) = message.as_ref() {
@@ -72,7 +89,12 @@ impl Task {
                     step.progress = Some(note.clone());
                 }
             }
-            Event::ResultSubmitted { turn, result } => {
+            Event::ResultSubmitted {
+                turn,
+                result,
+                structured,
+            } => {
+                self.claimed(*turn, result, *structured);
                 if let Some(step) = self.step_of(*turn) {
                     step.result = Some(Arc::new(result.as_ref().clone()));
                 }
@@ -82,11 +104,14 @@ impl Task {
                 self.approvals
                     .insert(approval.id, Arc::new(approval.as_ref().clone()));
             }
-            Event::ApprovalAnswered { id, answer, by } => self.take_answer(*id, answer, *by),
+            Event::ApprovalAnswered { id, answer, by } => self.take_answer(*id, answer, *by, at),
+            Event::ApprovalDetached { id } => self.move_approval(*id, None),
+            Event::ApprovalReattached { id, turn } => self.move_approval(*id, Some(*turn)),
+            Event::GrantRevoked { digest } => self.allowed.retain(|grant| grant.digest != *digest),
             Event::ApprovalWithdrawn { id } => {
                 self.approvals.remove(id);
             }
-            Event::TurnEnded { report } => self.end_turn(report),
+            Event::TurnEnded { report } => self.end_turn(report, at),
             Event::StepEnded { step, structured } => {
                 if let Some(step) = self.step_mut(*step) {
                     step.state = StepState::Done;
@@ -94,6 +119,7 @@ impl Task {
                     step.failures = 0;
                     step.trouble = None;
                     step.feedback.clear();
+                    step.forget_base();
                 }
             }
             Event::StepDelayed { step, until, why } => {
@@ -104,15 +130,14 @@ impl Task {
                     };
                 }
             }
-            Event::SessionReplaced { role, session, .. } => {
-                let generation = self.sessions.get(role).map_or(0, |old| old.generation + 1);
-                let record = SessionRecord {
-                    id: *session,
-                    generation,
-                    begun: false,
-                };
-                self.sessions.insert(*role, record);
-            }
+            Event::SessionReplaced {
+                role,
+                session,
+                reset,
+                ..
+            } => self.replace_session_by(*role, *session, *reset),
+            Event::Held { hold } => self.hold = Some(hold.clone()),
+            Event::HoldLifted => self.hold = None,
             Event::RoundBegan { round, why } => self.begin_round(*round, why),
             Event::ReviewReached { verdict_failed } => {
                 self.phase = Phase::Review {
@@ -135,6 +160,7 @@ impl Task {
                 self.ended_at = Some(at);
             }
             Event::BudgetChanged { budget } => self.budget = *budget,
+            Event::LimitsChanged { limits } => self.limits = *limits,
             Event::AcceptBegan { .. } => {
                 let verdict_failed = self.verdict_failed();
                 self.phase = Phase::Accepting {
@@ -209,6 +235,7 @@ impl Task {
         at: Timestamp,
     ) {
         self.turn_steps.insert(turn, step_id);
+        self.turns_taken += 1;
         let Some(step) = self.step_mut(step_id) else {
             return;
         };
@@ -227,12 +254,74 @@ impl Task {
             streaming: false,
         };
         self.turns.insert(turn, begun);
+        self.used(role, at);
+        self.begin_attempt(step_id, turn, attempt, at);
+        // What another one changes meanwhile would be undone with it.
+        if role.writes() == Writes::Workspace {
+            let others = self.steps.iter_mut();
+            others
+                .filter(|step| step.planned.id != step_id)
+                .for_each(Step::forget_base);
+        }
     }
 
-    fn end_turn(&mut self, report: &TurnReport) {
+    fn begin_streaming(&mut self, turn: TurnId) {
+        let Some(running) = self.turns.get_mut(&turn) else {
+            return;
+        };
+        running.streaming = true;
+        if let Some(session) = self.sessions.get_mut(&running.role) {
+            session.begun = true;
+        }
+        if let Some(attempt) = self.attempt_mut(turn) {
+            attempt.course = TurnFact::Streaming;
+        }
+    }
+
+    fn used(&mut self, role: crate::Role, at: Timestamp) {
+        if let Some(session) = self.sessions.get_mut(&role) {
+            session.used_at = Some(at);
+        }
+    }
+
+    fn replace_session_by(&mut self, role: crate::Role, session: crate::SessionId, reset: bool) {
+        let generation = self.sessions.get(&role).map_or(0, |old| old.generation + 1);
+        self.sessions
+            .insert(role, SessionRecord::new(session, generation));
+        let of_role = self
+            .steps
+            .iter_mut()
+            .filter(|step| step.planned.role == role);
+        for step in of_role.filter(|_| reset) {
+            step.reset_to.clone_from(&step.base);
+        }
+    }
+
+    fn went_outward(&mut self, turn: TurnId, command: &str) {
+        if let Some(step) = self.step_of(turn)
+            && !step.outward.iter().any(|known| known == command)
+        {
+            step.outward.push(command.to_owned());
+        }
+    }
+
+    fn move_approval(&mut self, id: crate::ApprovalId, turn: Option<TurnId>) {
+        if let Some(approval) = self.approvals.get_mut(&id) {
+            Arc::make_mut(approval).turn = turn;
+        }
+    }
+
+    fn end_turn(&mut self, report: &TurnReport, at: Timestamp) {
+        self.end_attempt(report);
         let Some(turn) = self.turns.remove(&report.turn) else {
             return;
         };
+        self.used(turn.role, at);
+        if let Some(session) = self.sessions.get_mut(&turn.role) {
+            session.used = session.used.plus(report.usage);
+            session.turns += u32::from(matches!(report.outcome, TurnOutcome::Completed { .. }));
+        }
+        self.count(&turn, report);
         let left = match self.phase {
             Phase::Cancelled { .. } => StepState::Cancelled,
             Phase::Failed { .. } => StepState::Failed,
@@ -247,7 +336,6 @@ impl Task {
         let Some(step) = self.step_mut(turn.step) else {
             return;
         };
-        step.usage = step.usage.plus(report.usage);
         step.duration_ms += report.duration_ms;
         if matches!(step.state, StepState::Running { .. }) {
             step.state = left;
@@ -279,21 +367,70 @@ impl Task {
         }
     }
 
-    fn take_answer(&mut self, id: crate::ApprovalId, answer: &Answer, by: AnsweredBy) {
+    /// A turn whose end nobody saw has used something, until a later one tells.
+    fn count(&mut self, turn: &Turn, report: &TurnReport) {
+        let of_role = self.steps.iter_mut();
+        for step in of_role.filter(|step| step.planned.role == turn.role) {
+            if step.planned.id == turn.step {
+                step.usage = step.usage.plus(report.usage);
+                step.uncounted += u32::from(report.outcome == TurnOutcome::OutputLost);
+            }
+            if report.covers_lost {
+                step.uncounted = 0;
+            }
+        }
+    }
+
+    fn take_answer(
+        &mut self,
+        id: crate::ApprovalId,
+        answer: &Answer,
+        by: AnsweredBy,
+        at: Timestamp,
+    ) {
         let Some(approval) = self.approvals.remove(&id) else {
             return;
         };
         if by == AnsweredBy::NobodyThere {
             self.denied_unasked += 1;
         }
+        self.hold_answer(&approval, answer, by);
+        let allows = !matches!(answer, Answer::Deny { .. } | Answer::Text { .. });
+        if let (Question::Tool { request, .. }, Some(turn), true) =
+            (&approval.question, approval.turn, allows)
+            && request.tool == "Bash"
+        {
+            self.went_outward(turn, request.object());
+        }
         match (&approval.question, answer) {
             (Question::Tool { request, .. }, Answer::AllowForTask) => {
-                self.allowed.push(request.clone());
+                self.allowed.push(Grant {
+                    digest: request.digest(),
+                    tool: request.tool.clone(),
+                    object: request.object().to_owned(),
+                    made_at: at,
+                });
             }
             (Question::RoundsUsedUp { .. }, Answer::Allow | Answer::AllowForTask) => {
                 self.extra_rounds += 1;
             }
             (Question::Tool { .. } | Question::Open { .. } | Question::RoundsUsedUp { .. }, _) => {}
+        }
+    }
+
+    /// Keeps an answer that nobody waits for now, and forgets one that was used.
+    fn hold_answer(&mut self, approval: &crate::Approval, answer: &Answer, by: AnsweredBy) {
+        let digest = approval.question.digest();
+        let role = approval.role;
+        self.answers_in_hand
+            .retain(|held| held.role != role || held.digest != digest);
+        let is_detached = approval.turn.is_none() && approval.step.is_some();
+        if is_detached && by == AnsweredBy::Person {
+            self.answers_in_hand.push(AnswerInHand {
+                role,
+                digest,
+                answer: answer.clone(),
+            });
         }
     }
 
@@ -325,6 +462,7 @@ impl Task {
                 step.assignment = None;
                 step.progress = None;
                 step.feedback.clone_from(&feedback);
+                step.forget_base();
             }
         }
         self.phase = Phase::Active;
@@ -343,6 +481,8 @@ impl Task {
                 step.state = StepState::Waiting;
             }
             step.failures = 0;
+            // The person has seen what may have happened, and wants it to go on.
+            step.outward.clear();
         }
     }
 
@@ -407,6 +547,7 @@ impl Step {
                 cost: Some(Usd::ZERO),
                 ..Usage::default()
             },
+            uncounted: 0,
             duration_ms: 0,
             result: None,
             structured: false,
@@ -414,6 +555,19 @@ impl Step {
             trouble: None,
             assignment: None,
             feedback: Vec::new(),
+            history: Vec::new(),
+            base: None,
+            reset_to: None,
+            was_reset: false,
+            outward: Vec::new(),
         }
+    }
+
+    /// What the step began from means nothing any more.
+    fn forget_base(&mut self) {
+        self.base = None;
+        self.reset_to = None;
+        self.was_reset = false;
+        self.outward.clear();
     }
 }

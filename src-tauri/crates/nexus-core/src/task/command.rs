@@ -1,6 +1,7 @@
 //! What a person can order a task to do, and why it may refuse.
 
-use crate::{Answer, ApprovalId, TaskState, Usd};
+use super::Limits;
+use crate::{Answer, ApprovalId, Hold, Role, TaskState, Usd};
 
 /// An order to a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,22 @@ pub enum Command {
     Answer {
         approval: ApprovalId,
         answer: Answer,
+        /// What the person saw, by its digest; an answer to something else is refused.
+        digest: Option<String>,
+    },
+    /// Ask again about what was allowed for the whole task.
+    Revoke {
+        digest: String,
+    },
+    /// Begin nothing until the hold is over. Given by the floor, not by a person.
+    Hold(Hold),
+    /// The hold is over. Given by the floor, not by a person.
+    LiftHold,
+    /// A cap of the whole day is reached. Given by the floor, not by a person.
+    EndOfDay,
+    /// Give up a seat's conversation; its next turn begins a new one, told from the journal.
+    ReplaceSession {
+        role: Role,
     },
     /// A follow-up to the same team in the same workspace.
     RequestChanges {
@@ -23,6 +40,9 @@ pub enum Command {
     },
     SetBudget {
         budget: Option<Usd>,
+    },
+    SetLimits {
+        limits: Limits,
     },
     /// Apply the change to the person's folder.
     Accept {
@@ -42,8 +62,12 @@ impl Command {
             Self::Resume => "be resumed",
             Self::Cancel => "be cancelled",
             Self::Answer { .. } => "take this answer",
+            Self::Revoke { .. } => "take a permission back",
+            Self::Hold(_) | Self::LiftHold | Self::EndOfDay => "be held",
+            Self::ReplaceSession { .. } => "begin a new session",
             Self::RequestChanges { .. } => "take a request for changes",
             Self::SetBudget { .. } => "take a cost cap",
+            Self::SetLimits { .. } => "take a limit",
             Self::Accept { .. } => "be accepted",
             Self::Discard => "be discarded",
             Self::Restore => "be brought back",
@@ -61,6 +85,18 @@ pub enum Rejection {
     },
     #[error("nobody asks this any more: the question was answered or withdrawn")]
     NoSuchQuestion,
+    #[error(
+        "the question has changed since it was shown: what would run now is not what was answered; look at it again"
+    )]
+    QuestionChanged,
+    #[error("nothing of that kind is allowed for the task")]
+    NoSuchGrant,
+    #[error("{role} has no conversation that could be given up, or is in the middle of a turn")]
+    NoIdleSession { role: Role },
+    #[error("the task's cap on {what} is reached: raise it (`nexus task limits`), then resume")]
+    CapReached { what: &'static str },
+    #[error("today's cap for all tasks is reached: raise it (`nexus limits`), or resume tomorrow")]
+    DayCapReached,
     #[error("this question takes {expected}")]
     WrongAnswer { expected: &'static str },
     #[error(

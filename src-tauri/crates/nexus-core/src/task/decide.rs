@@ -1,14 +1,15 @@
 //! What an order means, what news means, and what follows from either.
 
 use super::{
-    Command, Effect, Event, MAX_ROUNDS, PauseReason, Phase, PlannerKind, Rejection, Report,
-    RoundReason, Step, StepState, Task, Workspace,
+    AnswerInHand, Command, Effect, Event, MAX_ROUNDS, PauseReason, Phase, PlannerKind, ProcessEnd,
+    Rejection, Report, RoundReason, Step, StepState, Task, Turn, Workspace,
 };
 use crate::{
-    Answer, AnsweredBy, Approval, ApprovalId, CheckTime, Message, MessageId, MessageKind,
-    MessagePrefix, Note, Party, Plan, Question, Recipient, Role, Standing, StepKind, Timestamp,
-    TurnId, Verdict,
+    Answer, AnsweredBy, Approval, ApprovalId, CheckTime, Hold, Message, MessageId, MessageKind,
+    MessagePrefix, Note, Party, Plan, Question, Recipient, Role, SnapshotId, Standing, StepKind,
+    Timestamp, TurnId, TurnOutcome, TurnReport, Usage, Verdict, WAKE_SPREAD, Writes,
 };
+use std::{sync::Arc, time::Duration};
 
 impl Task {
     /// Says what an order means now, with everything that follows from it. Touches nothing.
@@ -18,31 +19,41 @@ impl Task {
                 self.only_if(self.phase == Phase::Backlog, command, Event::TaskQueued)?
             }
             Command::Admit => {
-                self.only_if(self.phase == Phase::Queued, command, Event::TaskStarted)?
+                let may = self.phase == Phase::Queued && !self.is_stopping();
+                self.only_if(may, command, Event::TaskStarted)?
             }
             Command::Pause => self.pause(command)?,
             Command::Resume => self.resume_order(command)?,
             Command::Cancel => self.cancel(command)?,
-            Command::Answer { approval, answer } => self.answer(*approval, answer)?,
+            Command::Answer {
+                approval,
+                answer,
+                digest,
+            } => self.answer(*approval, answer, digest.as_deref())?,
+            Command::Revoke { digest } => self.revoke(digest)?,
+            Command::Hold(hold) => self.held(hold),
+            Command::LiftHold if self.hold.is_some() => vec![Event::HoldLifted],
+            Command::LiftHold => Vec::new(),
+            Command::EndOfDay => self.end_of_day(),
+            Command::ReplaceSession { role } => self.give_up_session(*role)?,
             Command::RequestChanges { text } => self.request_changes(command, text)?,
             Command::SetBudget { budget } => {
+                let spent = self.spent().money;
                 if let Some(cap) = *budget
-                    && cap <= self.spent()
+                    && cap <= spent
                 {
-                    return Err(Rejection::BudgetSpent {
-                        cap,
-                        spent: self.spent(),
-                    });
+                    return Err(Rejection::BudgetSpent { cap, spent });
                 }
                 vec![Event::BudgetChanged { budget: *budget }]
             }
+            Command::SetLimits { limits } => vec![Event::LimitsChanged { limits: *limits }],
             Command::Accept { although_red } => self.accept(command, *although_red)?,
             Command::Discard => {
                 let may = matches!(self.phase, Phase::Review { .. });
                 self.only_if(may, command, Event::Discarded)?
             }
             Command::Restore => {
-                let may = matches!(self.phase, Phase::Cancelled { .. }) && self.turns.is_empty();
+                let may = matches!(self.phase, Phase::Cancelled { .. }) && !self.is_stopping();
                 self.only_if(may, command, Event::Restored)?
             }
         };
@@ -82,6 +93,35 @@ impl Task {
                     changes: changes.clone(),
                 }]
             }
+            Report::ProcessStarted { role, session, pid } => vec![Event::ProcessStarted {
+                role: *role,
+                session: *session,
+                pid: *pid,
+            }],
+            Report::ProcessEnded { role, session, end }
+                if self.processes.get(role).map(|it| it.session) == Some(*session) =>
+            {
+                vec![Event::ProcessEnded {
+                    role: *role,
+                    session: *session,
+                    end: *end,
+                }]
+            }
+            Report::BaseTaken { turn, base } => self.base_taken(*turn, base),
+            Report::WorkspaceReset { turn, to, kept } => self.workspace_reset(*turn, to, kept),
+            Report::WorkKept { turn, snapshot } if self.turns.contains_key(turn) => {
+                vec![Event::WorkKept {
+                    turn: *turn,
+                    snapshot: snapshot.clone(),
+                }]
+            }
+            Report::WentOutward { turn, command } if self.turns.contains_key(turn) => {
+                vec![Event::WentOutward {
+                    turn: *turn,
+                    command: command.clone(),
+                }]
+            }
+            Report::LeftBehind => self.left_behind(now),
             Report::TurnStreaming { turn } => self.streaming(*turn),
             Report::Posted {
                 turn,
@@ -99,9 +139,14 @@ impl Task {
                 vec![Event::ResultSubmitted {
                     turn: *turn,
                     result: result.clone(),
+                    structured: true,
                 }]
             }
-            Report::Asked { turn, question } => self.ask(*turn, question, now),
+            Report::Asked {
+                turn,
+                question,
+                allowed_by_rule,
+            } => self.ask(*turn, question, *allowed_by_rule, now),
             Report::Withdrawn { id } if self.approvals.contains_key(id) => {
                 vec![Event::ApprovalWithdrawn { id: *id }]
             }
@@ -134,7 +179,10 @@ impl Task {
                 }]
             }
             // Stale: the state it speaks of has passed.
-            Report::WorkspacePrepared(_)
+            Report::ProcessEnded { .. }
+            | Report::WorkKept { .. }
+            | Report::WentOutward { .. }
+            | Report::WorkspacePrepared(_)
             | Report::Planned(_)
             | Report::PlannerFailed { .. }
             | Report::SetupRan(_)
@@ -177,8 +225,18 @@ impl Task {
 
     /// The next thing that follows from the state by itself.
     fn advance(&self, now: Timestamp) -> Vec<Event> {
+        let expired = self.expire(now);
+        if !expired.is_empty() {
+            return expired;
+        }
         if self.phase != Phase::Active {
             return Vec::new();
+        }
+        if self.hold.as_ref().is_some_and(|hold| hold.is_over(now)) {
+            return vec![Event::HoldLifted];
+        }
+        if self.cap_reached(now) == Some(PauseReason::Time) {
+            return self.stop_at_cap(PauseReason::Time);
         }
         if self.plan.is_none() && self.spec.planner == PlannerKind::Standard {
             return vec![Event::PlanMade {
@@ -189,12 +247,10 @@ impl Task {
             return Vec::new();
         }
         if let Some(step) = self.steps.iter().find(|step| self.may_begin(step, now)) {
-            if self.is_broke() {
-                return vec![Event::TaskPaused {
-                    why: PauseReason::Budget,
-                }];
-            }
-            return self.begin(step, now);
+            return match self.cap_reached(now) {
+                Some(why) => self.stop_at_cap(why),
+                None => self.begin(step, now),
+            };
         }
         if self.steps.iter().all(|step| step.state == StepState::Done) {
             return self.conclude(now);
@@ -223,7 +279,18 @@ impl Task {
             .turns
             .values()
             .all(|turn| turn.role != step.planned.role);
-        due && prepared && role_free && self.dependencies_done(step)
+        let held = self.hold.as_ref().is_some_and(|hold| !hold.is_over(now));
+        due && prepared
+            && role_free
+            && !held
+            && self.may_write(step)
+            && self.dependencies_done(step)
+    }
+
+    /// One writes at a time: what is taken as a step's base, and undone, must be its own.
+    fn may_write(&self, step: &Step) -> bool {
+        let writes = |role: Role| role.writes() == Writes::Workspace;
+        !writes(step.planned.role) || !self.turns.values().any(|turn| writes(turn.role))
     }
 
     pub(super) fn dependencies_done(&self, step: &Step) -> bool {
@@ -300,7 +367,7 @@ impl Task {
             rounds: self.returns,
             findings,
         };
-        self.request(Role::Beta, None, question, now)
+        self.request(Role::Beta, None, question, false, now)
     }
 
     /// What has to be mended: what Beta found, and what the checks show whatever Beta said.
@@ -343,6 +410,10 @@ impl Task {
     }
 
     fn pause(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        // Said twice, it is still what was wanted.
+        if matches!(self.phase, Phase::Paused { .. }) {
+            return Ok(Vec::new());
+        }
         let may = matches!(self.phase, Phase::Active | Phase::Queued);
         let paused = Event::TaskPaused {
             why: PauseReason::Person,
@@ -354,19 +425,37 @@ impl Task {
     }
 
     fn resume_order(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
-        if let Some(cap) = self.budget
-            && self.is_broke()
-        {
-            return Err(Rejection::BudgetSpent {
-                cap,
-                spent: self.spent(),
-            });
+        // It does already, or will as soon as somebody works on it.
+        if matches!(
+            self.phase,
+            Phase::Active | Phase::Queued | Phase::Accepting { .. }
+        ) {
+            return Ok(Vec::new());
+        }
+        let spent = self.spent();
+        match spent.over(self.budget, self.limits) {
+            Some(PauseReason::Tokens) => return Err(Rejection::CapReached { what: "tokens" }),
+            Some(PauseReason::Time) => {
+                return Err(Rejection::CapReached {
+                    what: "working time",
+                });
+            }
+            Some(PauseReason::Turns) => return Err(Rejection::CapReached { what: "turns" }),
+            Some(
+                PauseReason::Budget | PauseReason::Person | PauseReason::Day | PauseReason::Unsure,
+            ) => {
+                return Err(Rejection::BudgetSpent {
+                    cap: self.budget.unwrap_or_default(),
+                    spent: spent.money,
+                });
+            }
+            None => {}
         }
         let halted = matches!(self.phase, Phase::Paused { .. } | Phase::Failed { .. });
-        self.only_if(halted && self.turns.is_empty(), command, Event::TaskResumed)
+        self.only_if(halted, command, Event::TaskResumed)
     }
 
-    fn withdrawals(&self) -> impl Iterator<Item = Event> {
+    pub(super) fn withdrawals(&self) -> impl Iterator<Item = Event> {
         self.approvals
             .keys()
             .map(|id| Event::ApprovalWithdrawn { id: *id })
@@ -382,9 +471,9 @@ impl Task {
 
     fn cancel(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match self.phase {
-            Phase::Done | Phase::Cancelled { .. } | Phase::Accepting { .. } => {
-                Err(self.refuse(command))
-            }
+            // Said twice, it is still what was wanted.
+            Phase::Cancelled { .. } => Ok(Vec::new()),
+            Phase::Done | Phase::Accepting { .. } => Err(self.refuse(command)),
             Phase::Review { .. } => Ok(vec![Event::Discarded]),
             Phase::Backlog
             | Phase::Queued
@@ -396,15 +485,30 @@ impl Task {
         }
     }
 
-    fn answer(&self, id: ApprovalId, answer: &Answer) -> Result<Vec<Event>, Rejection> {
+    fn answer(
+        &self,
+        id: ApprovalId,
+        answer: &Answer,
+        digest: Option<&str>,
+    ) -> Result<Vec<Event>, Rejection> {
         let approval = self.approvals.get(&id).ok_or(Rejection::NoSuchQuestion)?;
+        if digest.is_some_and(|seen| seen != approval.question.digest()) {
+            return Err(Rejection::QuestionChanged);
+        }
         let expected = match (&approval.question, answer) {
             (Question::Open { .. }, Answer::Text { text }) if !text.trim().is_empty() => None,
             (Question::Open { .. }, Answer::Deny { .. }) => None,
             (Question::Open { .. }, _) => Some("an answer in words, or a refusal"),
             (_, Answer::Text { .. }) => Some("yes or no, not words"),
-            (Question::RoundsUsedUp { .. }, Answer::AllowForTask) => Some("yes or no"),
-            (_, Answer::Allow | Answer::AllowForTask | Answer::Deny { .. }) => None,
+            (_, Answer::Allow | Answer::Deny { .. }) => None,
+            (
+                Question::Tool { .. },
+                Answer::AllowForTask | Answer::AllowForProject | Answer::AllowAlways,
+            ) => None,
+            (
+                Question::RoundsUsedUp { .. },
+                Answer::AllowForTask | Answer::AllowForProject | Answer::AllowAlways,
+            ) => Some("yes or no"),
         };
         if let Some(expected) = expected {
             return Err(Rejection::WrongAnswer { expected });
@@ -520,49 +624,206 @@ impl Task {
         }]
     }
 
-    fn ask(&self, turn: TurnId, question: &Question, now: Timestamp) -> Vec<Event> {
+    fn ask(
+        &self,
+        turn: TurnId,
+        question: &Question,
+        allowed_by_rule: bool,
+        now: Timestamp,
+    ) -> Vec<Event> {
         let Some(turn) = self.turns.get(&turn) else {
             return Vec::new();
         };
-        self.request(turn.role, Some(turn.id), question.clone(), now)
+        let digest = question.digest();
+        let same = |open: &&Arc<Approval>| {
+            open.turn.is_none() && open.role == turn.role && open.question.digest() == digest
+        };
+        // Its process was interrupted while it waited, and asks again.
+        if let Some(open) = self.approvals.values().find(same) {
+            return vec![Event::ApprovalReattached {
+                id: open.id,
+                turn: turn.id,
+            }];
+        }
+        self.request(
+            turn.role,
+            Some(turn),
+            question.clone(),
+            allowed_by_rule,
+            now,
+        )
+    }
+
+    /// The answer that was given while nobody waited for it.
+    fn answer_in_hand(&self, role: Role, question: &Question) -> Option<Answer> {
+        let digest = question.digest();
+        let fits = |held: &&AnswerInHand| held.role == role && held.digest == digest;
+        self.answers_in_hand
+            .iter()
+            .find(fits)
+            .map(|held| held.answer.clone())
+    }
+
+    /// The answer to a question that the person need not be asked.
+    fn settled(
+        &self,
+        role: Role,
+        question: &Question,
+        allowed_by_rule: bool,
+    ) -> Option<(Answer, AnsweredBy)> {
+        if let Some(answer) = self.answer_in_hand(role, question) {
+            return Some((answer, AnsweredBy::EarlierAnswer));
+        }
+        if let Question::Tool { request, .. } = question {
+            let digest = request.digest();
+            if self.allowed.iter().any(|grant| grant.digest == digest) {
+                return Some((Answer::Allow, AnsweredBy::EarlierAnswer));
+            }
+            if allowed_by_rule {
+                return Some((Answer::Allow, AnsweredBy::Rule));
+            }
+        }
+        (!self.spec.attended).then(|| {
+            let reason = "nobody is there to be asked: this task runs unattended".to_owned();
+            (Answer::Deny { reason }, AnsweredBy::NobodyThere)
+        })
     }
 
     /// Puts a question, and answers it at once where that is possible or nobody is there.
     fn request(
         &self,
         role: Role,
-        turn: Option<TurnId>,
+        turn: Option<&Turn>,
         question: Question,
+        allowed_by_rule: bool,
         now: Timestamp,
     ) -> Vec<Event> {
+        let limit = Duration::from_secs(self.spec.answer_within);
         let approval = Approval {
             id: self.id.approval(self.approval_count + 1),
             role,
-            turn,
+            turn: turn.map(|turn| turn.id),
+            step: turn.map(|turn| turn.step),
             question,
             asked_at: now,
+            expires_at: Some(now.after(limit)),
         };
-        let settled = match &approval.question {
-            Question::Tool { request, .. } if self.allowed.contains(request) => {
-                Some((Answer::Allow, AnsweredBy::EarlierAnswer))
-            }
-            Question::Tool { .. } | Question::Open { .. } | Question::RoundsUsedUp { .. } => {
-                (!self.spec.attended).then(|| {
-                    let reason = "nobody is there to be asked: this task runs unattended";
-                    (
-                        Answer::Deny {
-                            reason: reason.to_owned(),
-                        },
-                        AnsweredBy::NobodyThere,
-                    )
-                })
-            }
-        };
+        let settled = self.settled(role, &approval.question, allowed_by_rule);
         let mut events = vec![Event::ApprovalRequested {
             approval: Box::new(approval.clone()),
         }];
         if let Some((answer, by)) = settled {
             events.extend(self.answered(&approval, answer, by));
+        }
+        events
+    }
+
+    /// Answers a question with no that nobody has answered in time.
+    fn expire(&self, now: Timestamp) -> Vec<Event> {
+        let is_late = |open: &&Arc<Approval>| open.expires_at.is_some_and(|end| end <= now);
+        let Some(late) = self.approvals.values().find(is_late) else {
+            return Vec::new();
+        };
+        let reason = format!(
+            "nobody answered within {} s, so the answer is no",
+            self.spec.answer_within
+        );
+        self.answered(late, Answer::Deny { reason }, AnsweredBy::Expired)
+    }
+
+    fn revoke(&self, digest: &str) -> Result<Vec<Event>, Rejection> {
+        if !self.allowed.iter().any(|grant| grant.digest == digest) {
+            return Err(Rejection::NoSuchGrant);
+        }
+        Ok(vec![Event::GrantRevoked {
+            digest: digest.to_owned(),
+        }])
+    }
+
+    /// Holds what is under way; what is not begins under the floor's eyes anyway.
+    fn held(&self, hold: &Hold) -> Vec<Event> {
+        if self.phase != Phase::Active {
+            return Vec::new();
+        }
+        let hold = self.spread_out(hold);
+        if self.hold.as_ref() == Some(&hold) {
+            return Vec::new();
+        }
+        vec![Event::Held { hold }]
+    }
+
+    /// Tasks that wait for the same moment wake one after the other.
+    pub(super) fn spread_out(&self, hold: &Hold) -> Hold {
+        let late = self.id.spread("wake", WAKE_SPREAD);
+        Hold {
+            until: hold.until.map(|until| until.after(late)),
+            ..hold.clone()
+        }
+    }
+
+    fn end_of_day(&self) -> Vec<Event> {
+        if self.phase != Phase::Active {
+            return Vec::new();
+        }
+        self.stop_at_cap(PauseReason::Day)
+    }
+
+    fn give_up_session(&self, role: Role) -> Result<Vec<Event>, Rejection> {
+        let idle = self.turns.values().all(|turn| turn.role != role);
+        match self.sessions.get(&role) {
+            Some(session) if session.begun && idle => Ok(vec![Event::SessionReplaced {
+                role,
+                session: self.id.session(role, session.generation + 1),
+                why: "given up on request".to_owned(),
+                reset: false,
+            }]),
+            Some(_) | None => Err(Rejection::NoIdleSession { role }),
+        }
+    }
+
+    fn base_taken(&self, turn: TurnId, base: &SnapshotId) -> Vec<Event> {
+        let event = |turn: &Turn| Event::BaseTaken {
+            step: turn.step,
+            turn: turn.id,
+            base: base.clone(),
+        };
+        self.turns.get(&turn).map(event).into_iter().collect()
+    }
+
+    fn workspace_reset(&self, turn: TurnId, to: &SnapshotId, kept: &SnapshotId) -> Vec<Event> {
+        let event = |turn: &Turn| Event::WorkspaceReset {
+            step: turn.step,
+            turn: turn.id,
+            to: to.clone(),
+            kept: kept.clone(),
+        };
+        self.turns.get(&turn).map(event).into_iter().collect()
+    }
+
+    /// Closes what the log leaves open: the processes are gone, the turns ended with them.
+    fn left_behind(&self, now: Timestamp) -> Vec<Event> {
+        let mut task = self.clone();
+        let mut events: Vec<_> = self
+            .processes
+            .iter()
+            .map(|(role, process)| Event::ProcessEnded {
+                role: *role,
+                session: process.session,
+                end: ProcessEnd::Swept,
+            })
+            .collect();
+        for turn in self.turns.keys() {
+            let report = TurnReport {
+                turn: *turn,
+                outcome: TurnOutcome::OutputLost,
+                usage: Usage::default(),
+                duration_ms: 0,
+                covers_lost: false,
+            };
+            // Each end may change what the next one means.
+            let ended = task.turn_ended(&report, now);
+            ended.iter().for_each(|event| task.apply(event, now));
+            events.extend(ended);
         }
         events
     }

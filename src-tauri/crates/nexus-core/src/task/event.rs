@@ -1,10 +1,10 @@
 //! What happened to a task: the facts its log holds, and the news they come from.
 
-use super::TaskSpec;
+use super::{Limits, ProcessEnd, TaskSpec};
 use crate::{
     Answer, AnsweredBy, Approval, ApprovalId, CheckRun, CommandLine, Evidence, FileChange,
-    FileOperation, Message, MessageKind, Plan, Question, Recipient, Role, SessionId, SnapshotId,
-    StepId, StepResult, TreeId, TurnId, TurnReport, Usage, Usd,
+    FileOperation, Hold, Message, MessageKind, Plan, Question, Recipient, Role, SessionId,
+    SnapshotId, StepId, StepResult, TreeId, TurnId, TurnReport, Usage, Usd,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,42 @@ pub enum Event {
         round: u32,
         session: SessionId,
     },
+    /// A session's process was started.
+    ProcessStarted {
+        role: Role,
+        session: SessionId,
+        pid: u32,
+    },
+    /// It is gone, with everything it had started.
+    ProcessEnded {
+        role: Role,
+        session: SessionId,
+        end: ProcessEnd,
+    },
+    /// The workspace before a step's first change in this round, kept under a hidden name.
+    BaseTaken {
+        step: StepId,
+        turn: TurnId,
+        base: SnapshotId,
+    },
+    /// The workspace was put back to a step's base, because the agent that had begun the step
+    /// no longer knows what it did. What was there is kept.
+    WorkspaceReset {
+        step: StepId,
+        turn: TurnId,
+        to: SnapshotId,
+        kept: SnapshotId,
+    },
+    /// The workspace as it was just before its agent was stopped.
+    WorkKept {
+        turn: TurnId,
+        snapshot: SnapshotId,
+    },
+    /// A command ran, or was about to, whose effects may reach beyond the workspace.
+    WentOutward {
+        turn: TurnId,
+        command: String,
+    },
     /// The agent's process said its first word in this turn.
     TurnStreaming {
         turn: TurnId,
@@ -58,6 +94,9 @@ pub enum Event {
     ResultSubmitted {
         turn: TurnId,
         result: Box<StepResult>,
+        /// `false` when the agent only wrote text and it was put into the form.
+        #[serde(default = "yes")]
+        structured: bool,
     },
     ApprovalRequested {
         approval: Box<Approval>,
@@ -66,6 +105,19 @@ pub enum Event {
         id: ApprovalId,
         answer: Answer,
         by: AnsweredBy,
+    },
+    /// The process that asked is gone and its turn is taken again: the question stays open.
+    ApprovalDetached {
+        id: ApprovalId,
+    },
+    /// The same question was asked again, by this turn.
+    ApprovalReattached {
+        id: ApprovalId,
+        turn: TurnId,
+    },
+    /// What was allowed for the whole task is asked about again.
+    GrantRevoked {
+        digest: String,
     },
     /// Nobody waits for the answer any more.
     ApprovalWithdrawn {
@@ -90,7 +142,15 @@ pub enum Event {
         role: Role,
         session: SessionId,
         why: String,
+        /// What the lost conversation had begun in the workspace is undone first.
+        #[serde(default)]
+        reset: bool,
     },
+    /// Nothing is begun until the hold is over.
+    Held {
+        hold: Hold,
+    },
+    HoldLifted,
     /// Code has to mend what Beta, the checks or the person found.
     RoundBegan {
         round: u32,
@@ -109,6 +169,9 @@ pub enum Event {
     },
     BudgetChanged {
         budget: Option<Usd>,
+    },
+    LimitsChanged {
+        limits: Limits,
     },
     AcceptBegan {
         although_red: bool,
@@ -185,6 +248,16 @@ pub enum PauseReason {
     Person,
     /// The cost cap is reached.
     Budget,
+    /// The cap on tokens is reached.
+    Tokens,
+    /// The cap on working time is reached.
+    Time,
+    /// The cap on turns is reached.
+    Turns,
+    /// A cap on the whole day's work is reached.
+    Day,
+    /// An agent was interrupted while a command may have had effects beyond the workspace.
+    Unsure,
 }
 
 /// Why a task could not be brought to its end.
@@ -223,6 +296,33 @@ pub enum Report {
         run: CheckRun,
         changes: Vec<FileChange>,
     },
+    ProcessStarted {
+        role: Role,
+        session: SessionId,
+        pid: u32,
+    },
+    ProcessEnded {
+        role: Role,
+        session: SessionId,
+        end: ProcessEnd,
+    },
+    BaseTaken {
+        turn: TurnId,
+        base: SnapshotId,
+    },
+    WorkspaceReset {
+        turn: TurnId,
+        to: SnapshotId,
+        kept: SnapshotId,
+    },
+    WorkKept {
+        turn: TurnId,
+        snapshot: SnapshotId,
+    },
+    WentOutward {
+        turn: TurnId,
+        command: String,
+    },
     TurnStreaming {
         turn: TurnId,
     },
@@ -243,11 +343,16 @@ pub enum Report {
     Asked {
         turn: TurnId,
         question: Question,
+        /// A standing rule of the person allows it.
+        allowed_by_rule: bool,
     },
     Withdrawn {
         id: ApprovalId,
     },
     TurnEnded(TurnReport),
+    /// An earlier NEXUS ended while the task was under way. Its processes are gone: that has
+    /// been made sure of.
+    LeftBehind,
     ApplyPlanned {
         operations: Vec<FileOperation>,
     },
@@ -281,17 +386,28 @@ impl Event {
             Self::SetupRan { .. } => "setup_ran",
             Self::ChecksRan { .. } => "checks_ran",
             Self::StepStarted { .. } => "step_started",
+            Self::ProcessStarted { .. } => "process_started",
+            Self::ProcessEnded { .. } => "process_ended",
+            Self::BaseTaken { .. } => "base_taken",
+            Self::WorkspaceReset { .. } => "workspace_reset",
+            Self::WorkKept { .. } => "work_kept",
+            Self::WentOutward { .. } => "went_outward",
             Self::TurnStreaming { .. } => "turn_streaming",
             Self::MessagePosted { .. } => "message_posted",
             Self::ProgressReported { .. } => "progress_reported",
             Self::ResultSubmitted { .. } => "result_submitted",
             Self::ApprovalRequested { .. } => "approval_requested",
             Self::ApprovalAnswered { .. } => "approval_answered",
+            Self::ApprovalDetached { .. } => "approval_detached",
+            Self::ApprovalReattached { .. } => "approval_reattached",
+            Self::GrantRevoked { .. } => "grant_revoked",
             Self::ApprovalWithdrawn { .. } => "approval_withdrawn",
             Self::TurnEnded { .. } => "turn_ended",
             Self::StepEnded { .. } => "step_ended",
             Self::StepDelayed { .. } => "step_delayed",
             Self::SessionReplaced { .. } => "session_replaced",
+            Self::Held { .. } => "held",
+            Self::HoldLifted => "hold_lifted",
             Self::RoundBegan { .. } => "round_began",
             Self::ReviewReached { .. } => "review_reached",
             Self::TaskPaused { .. } => "task_paused",
@@ -299,6 +415,7 @@ impl Event {
             Self::CancelRequested => "cancel_requested",
             Self::TaskFailed { .. } => "task_failed",
             Self::BudgetChanged { .. } => "budget_changed",
+            Self::LimitsChanged { .. } => "limits_changed",
             Self::AcceptBegan { .. } => "accept_began",
             Self::AcceptPlanned { .. } => "accept_planned",
             Self::AcceptConflicted { .. } => "accept_conflicted",
@@ -310,6 +427,10 @@ impl Event {
             Self::WorkspaceRestored { .. } => "workspace_restored",
         }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Adds up usages; nothing when there are none.

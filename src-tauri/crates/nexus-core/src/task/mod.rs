@@ -6,25 +6,29 @@
 //! recovery after a crash is replay and then the same code.
 
 mod apply;
+mod attempt;
 mod command;
 mod decide;
 mod event;
+mod limits;
 mod owed;
 mod prompt;
 mod spec;
 mod turns;
 
+pub use attempt::*;
 pub use command::*;
 use event::total;
 pub use event::*;
+pub use limits::*;
 pub use owed::*;
 pub use prompt::Instruction;
 pub use spec::*;
 
 use crate::{
-    Approval, ApprovalId, CheckRun, Evidence, FileChange, FileOperation, Message, MessageId, Plan,
-    PlannedStep, Role, SessionId, SnapshotId, Standing, StepId, StepKind, StepResult, TaskId,
-    Timestamp, ToolRequest, TurnId, Usage, Usd, Verdict,
+    Answer, Approval, ApprovalId, CheckRun, Evidence, FileChange, FileOperation, Grant, Hold,
+    Message, MessageId, Plan, PlannedStep, Role, SessionId, SnapshotId, Standing, StepId, StepKind,
+    StepResult, TaskId, Timestamp, TurnId, Usage, Usd, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -45,6 +49,8 @@ pub struct Task {
     /// Which step each turn, ended ones too, was for.
     pub turn_steps: BTreeMap<TurnId, StepId>,
     pub sessions: BTreeMap<Role, SessionRecord>,
+    /// Processes whose end is not recorded yet.
+    pub processes: BTreeMap<Role, LiveProcess>,
     pub workspace: Workspace,
     /// How the set-up command ended, once it ran.
     pub setup: Option<Arc<Evidence>>,
@@ -57,8 +63,12 @@ pub struct Task {
     pub messages: Vec<Arc<Message>>,
     /// Questions that wait for an answer.
     pub approvals: BTreeMap<ApprovalId, Arc<Approval>>,
+    /// Answers to questions whose process is gone, for when they are asked again.
+    pub answers_in_hand: Vec<AnswerInHand>,
     /// Requests the person allowed for the whole task.
-    pub allowed: Vec<ToolRequest>,
+    pub allowed: Vec<Grant>,
+    /// Why nothing is begun for now, and until when.
+    pub hold: Option<Hold>,
     /// Counts passes through Code; 1 is the first.
     pub round: u32,
     /// How often findings went back to Code since the person last spoke.
@@ -66,6 +76,8 @@ pub struct Task {
     /// How many rounds were allowed beyond [`MAX_ROUNDS`].
     pub extra_rounds: u32,
     pub budget: Option<Usd>,
+    /// The other caps.
+    pub limits: Limits,
     /// Questions that were denied because nobody was there to answer.
     pub denied_unasked: u32,
     pub created_at: Timestamp,
@@ -74,6 +86,19 @@ pub struct Task {
     pub ended_at: Option<Timestamp>,
     message_count: u32,
     approval_count: u32,
+    turns_taken: u32,
+    worked_millis: u64,
+    /// The moment of the last fact.
+    clock_at: Timestamp,
+}
+
+/// An answer that came after the process that asked had gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerInHand {
+    pub role: Role,
+    /// Of the question it answers.
+    pub digest: String,
+    pub answer: Answer,
 }
 
 /// Where the task is on its way.
@@ -150,6 +175,8 @@ pub struct Step {
     /// Failures in a row in the current round.
     pub failures: u32,
     pub usage: Usage,
+    /// Turns that were cut off and whose use is not known, so that `usage` is the least.
+    pub uncounted: u32,
     pub duration_ms: u64,
     /// What the agent claims, from its latest finished turn.
     pub result: Option<Arc<StepResult>>,
@@ -162,6 +189,16 @@ pub struct Step {
     pub assignment: Option<MessageId>,
     /// What has to be mended in this round.
     pub feedback: Vec<String>,
+    /// All tries at it, oldest first.
+    pub history: Vec<Attempt>,
+    /// The workspace as it was when this round's work on the step began.
+    pub base: Option<SnapshotId>,
+    /// The workspace has to be put back to this before the next attempt.
+    pub reset_to: Option<SnapshotId>,
+    /// It was put back in this round, so nothing of the earlier attempts is left.
+    pub was_reset: bool,
+    /// Commands of this round whose effects may reach beyond the workspace.
+    pub outward: Vec<String>,
 }
 
 /// Where a step is.
@@ -206,6 +243,26 @@ pub struct SessionRecord {
     pub generation: u32,
     /// The agent has answered in it, so it can be resumed.
     pub begun: bool,
+    /// How many of its turns were finished.
+    pub turns: u32,
+    /// What its recorded turns used.
+    pub used: Usage,
+    /// When its latest turn began or ended.
+    pub used_at: Option<Timestamp>,
+}
+
+impl SessionRecord {
+    /// A conversation nobody has begun.
+    pub fn new(id: SessionId, generation: u32) -> Self {
+        Self {
+            id,
+            generation,
+            begun: false,
+            turns: 0,
+            used: total(std::iter::empty()),
+            used_at: None,
+        }
+    }
 }
 
 /// The task's copy of the project.
@@ -233,17 +290,11 @@ impl Workspace {
 impl Task {
     /// A task as its first event makes it.
     pub fn new(id: TaskId, spec: TaskSpec, now: Timestamp) -> Self {
-        let sessions = Role::AGENTS.map(|role| {
-            let record = SessionRecord {
-                id: id.session(role, 0),
-                generation: 0,
-                begun: false,
-            };
-            (role, record)
-        });
+        let sessions = Role::AGENTS.map(|role| (role, SessionRecord::new(id.session(role, 0), 0)));
         Self {
             id,
             budget: spec.budget,
+            limits: spec.limits,
             spec: Arc::new(spec),
             phase: Phase::Backlog,
             plan: None,
@@ -251,6 +302,7 @@ impl Task {
             turns: BTreeMap::new(),
             turn_steps: BTreeMap::new(),
             sessions: sessions.into_iter().collect(),
+            processes: BTreeMap::new(),
             workspace: Workspace::NotMade,
             setup: None,
             baseline: None,
@@ -258,7 +310,9 @@ impl Task {
             changes: Arc::default(),
             messages: Vec::new(),
             approvals: BTreeMap::new(),
+            answers_in_hand: Vec::new(),
             allowed: Vec::new(),
+            hold: None,
             round: 1,
             returns: 0,
             extra_rounds: 0,
@@ -269,6 +323,9 @@ impl Task {
             ended_at: None,
             message_count: 0,
             approval_count: 0,
+            turns_taken: 0,
+            worked_millis: 0,
+            clock_at: now,
         }
     }
 
@@ -288,20 +345,27 @@ impl Task {
         Some(task)
     }
 
+    /// Told to stop, and something of it still runs.
+    pub fn is_stopping(&self) -> bool {
+        let halted = matches!(
+            self.phase,
+            Phase::Queued | Phase::Paused { .. } | Phase::Cancelled { .. } | Phase::Failed { .. }
+        );
+        halted && !(self.turns.is_empty() && self.processes.is_empty())
+    }
+
     /// The state everybody sees. "Stopped" words are not used before it is true: while turns
-    /// of a paused or cancelled task still run, it is `working`.
+    /// or processes of a paused or cancelled task still run, it is `working`.
     pub fn state(&self) -> TaskState {
+        if self.is_stopping() {
+            return TaskState::Working;
+        }
         match &self.phase {
             Phase::Backlog | Phase::Queued => TaskState::Backlog,
             Phase::Active if !self.approvals.is_empty() => TaskState::NeedsYou,
             Phase::Active if self.plan.is_none() => TaskState::Planning,
             Phase::Active if self.workspace == Workspace::NotMade => TaskState::Planning,
             Phase::Active => TaskState::Working,
-            Phase::Paused { .. } | Phase::Cancelled { .. } | Phase::Failed { .. }
-                if !self.turns.is_empty() =>
-            {
-                TaskState::Working
-            }
             Phase::Paused { .. } => TaskState::Paused,
             Phase::Review { .. } | Phase::Accepting { .. } => TaskState::Review,
             Phase::Done => TaskState::Done,
@@ -315,7 +379,7 @@ impl Task {
         match &self.phase {
             Phase::Backlog | Phase::Done | Phase::Review { .. } => true,
             Phase::Paused { .. } | Phase::Failed { .. } | Phase::Cancelled { .. } => {
-                self.turns.is_empty()
+                !self.is_stopping()
             }
             Phase::Queued | Phase::Active | Phase::Accepting { .. } => false,
         }
@@ -323,12 +387,17 @@ impl Task {
 
     /// Does it hold one of the floor's places?
     pub fn holds_place(&self) -> bool {
-        matches!(self.phase, Phase::Active) || !self.turns.is_empty()
+        matches!(self.phase, Phase::Active) || self.is_stopping()
     }
 
     /// Tokens and money of all its turns.
     pub fn usage(&self) -> Usage {
         total(self.steps.iter().map(|step| step.usage))
+    }
+
+    /// Some of what it used is not known: its usage is the least.
+    pub fn is_partly_uncounted(&self) -> bool {
+        self.steps.iter().any(|step| step.uncounted > 0)
     }
 
     /// What the latest checks prove; `None` before any were taken after the work.
@@ -368,18 +437,8 @@ impl Task {
         self.steps.iter_mut().find(|step| step.planned.id == id)
     }
 
-    /// What was spent, as far as prices are known.
-    fn spent(&self) -> Usd {
-        self.steps.iter().filter_map(|step| step.usage.cost).sum()
-    }
-
-    /// The cap is reached.
-    fn is_broke(&self) -> bool {
-        self.budget.is_some_and(|cap| self.spent() >= cap)
-    }
-
     /// What may still be spent, where there is a cap.
     pub fn budget_left(&self) -> Option<Usd> {
-        self.budget.map(|cap| cap.minus(self.spent()))
+        self.budget.map(|cap| cap.minus(self.spent().money))
     }
 }

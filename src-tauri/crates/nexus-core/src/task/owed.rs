@@ -1,6 +1,6 @@
 //! What should be under way in a state. The engine compares this with what is.
 
-use super::{Phase, StepState, Task, Workspace};
+use super::{Phase, Step, StepState, Task, Workspace};
 use crate::{CheckTime, FileOperation, Role, SessionId, SnapshotId, StepKind, Timestamp, TurnId};
 use std::sync::Arc;
 
@@ -153,22 +153,30 @@ impl Task {
 
     /// When to look again although nothing happened: the earliest end of a wait.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        if self.phase != Phase::Active {
-            return None;
-        }
-        self.steps
-            .iter()
-            .filter_map(|step| match step.state {
-                // One that cannot begin then is looked at when what it waits for has happened.
-                StepState::Backoff { until } | StepState::Parked { until } => {
-                    self.may_begin(step, until).then_some(until)
-                }
-                StepState::Waiting
-                | StepState::Running { .. }
-                | StepState::Done
-                | StepState::Failed
-                | StepState::Cancelled => None,
-            })
-            .min()
+        let questions = self.approvals.values().filter_map(|open| open.expires_at);
+        let waits = questions
+            .chain(self.hold.iter().filter_map(|hold| hold.until))
+            .chain(self.time_runs_out())
+            .chain(self.steps_due());
+        waits.min().filter(|_| self.phase == Phase::Active)
+    }
+
+    /// Would this step be begun next, if nothing held the task?
+    pub fn is_next(&self, step: &Step) -> bool {
+        step.state == StepState::Waiting && self.dependencies_done(step)
+    }
+
+    fn steps_due(&self) -> impl Iterator<Item = Timestamp> {
+        self.steps.iter().filter_map(|step| match step.state {
+            // One that cannot begin then is looked at when what it waits for has happened.
+            StepState::Backoff { until } | StepState::Parked { until } => {
+                self.may_begin(step, until).then_some(until)
+            }
+            StepState::Waiting
+            | StepState::Running { .. }
+            | StepState::Done
+            | StepState::Failed
+            | StepState::Cancelled => None,
+        })
     }
 }

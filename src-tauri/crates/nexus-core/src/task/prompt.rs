@@ -1,6 +1,6 @@
 //! What an agent is told: the assignment message, and the prompt of a turn.
 
-use super::{Step, Task};
+use super::{SessionRecord, Step, Task, TurnFact};
 use crate::{
     AssignedTask, Assignment, AssignmentPayload, CheckRun, Message, MessagePrefix, Party,
     Requirements, Role, SessionId, StepKind, Timestamp, TurnId,
@@ -80,11 +80,17 @@ impl Task {
             turn.attempt
         );
         if let Some(trouble) = &step.trouble {
+            let left = if step.was_reset {
+                "What it had changed in the workspace was undone"
+            } else {
+                "What it left in the workspace is still there: look before you go on"
+            };
             let _ = writeln!(
                 text,
-                "\nAn earlier attempt at this step did not finish ({trouble}). What it left in the workspace is still there: look before you go on."
+                "\nAn earlier attempt at this step did not finish ({trouble}). {left}."
             );
         }
+        self.quote_own_past(&mut text, role);
         section(&mut text, "The wish", &self.spec.text);
         section(&mut text, "Your step", &step.planned.description);
         if !step.feedback.is_empty() {
@@ -110,6 +116,48 @@ impl Task {
             );
         }
         Some(text)
+    }
+
+    /// What a seat whose conversation was lost did before, from the journal.
+    fn quote_own_past(&self, text: &mut String, role: Role) {
+        let is_new = |session: &SessionRecord| session.generation > 0 && !session.begun;
+        if !self.sessions.get(&role).is_some_and(is_new) {
+            return;
+        }
+        let mut past = String::new();
+        for step in self.steps.iter().filter(|step| step.planned.role == role) {
+            for attempt in &step.history {
+                let TurnFact::Ended { outcome } = attempt.course else {
+                    continue;
+                };
+                let _ = writeln!(
+                    past,
+                    "- {} (round {}, attempt {}): {outcome}",
+                    step.planned.title, attempt.round, attempt.number
+                );
+            }
+            if let Some(note) = &step.progress {
+                let _ = writeln!(past, "  You noted: {note}");
+            }
+        }
+        for message in &self.messages {
+            match message.as_ref() {
+                Message::Response(response) if response.from.role() == Some(role) => {
+                    let result = serde_json::to_string_pretty(&response.payload.task_result);
+                    let _ = writeln!(
+                        past,
+                        "You handed in {}:\n{}",
+                        response.message_id,
+                        fenced("json", &result.unwrap_or_default())
+                    );
+                }
+                Message::Response(_) | Message::Assignment(_) | Message::Note(_) => {}
+            }
+        }
+        let title = "Your earlier conversation in this task is lost; the journal says of you";
+        if !past.is_empty() {
+            section(text, title, &past);
+        }
     }
 
     fn assignment_of(&self, step: &Step) -> Option<&Message> {

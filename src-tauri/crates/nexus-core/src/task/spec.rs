@@ -1,5 +1,6 @@
 //! What a task was asked to be.
 
+use super::Limits;
 use crate::{Permissions, Priority, ProjectId, Usd};
 use serde::{Deserialize, Serialize};
 
@@ -41,11 +42,24 @@ pub struct TaskSpec {
     pub priority: Priority,
     /// The task pauses when it has cost this much.
     pub budget: Option<Usd>,
+    /// The other caps.
+    #[serde(default)]
+    pub limits: Limits,
+    /// A question that nobody answers within so many seconds is answered with no.
+    #[serde(default = "a_day")]
+    pub answer_within: u64,
     /// Stands for the commands of the folder that the person trusted for this task. Others do
     /// not run.
     pub fingerprint: String,
     /// Somebody can answer questions. When not, what would be asked is denied and reported.
     pub attended: bool,
+}
+
+/// A person may sleep over a question, and it costs nothing to wait.
+pub const ANSWER_WITHIN: u64 = 24 * 60 * 60;
+
+fn a_day() -> u64 {
+    ANSWER_WITHIN
 }
 
 /// Why a task cannot be made from what was given.
@@ -67,6 +81,10 @@ pub enum BadSpec {
     Nul,
     #[error("the cost cap has to be more than zero")]
     NoBudget,
+    #[error("a limit has to be more than zero")]
+    NoLimit,
+    #[error("a question needs at least a second to be answered")]
+    NoTimeToAnswer,
 }
 
 impl TaskSpec {
@@ -96,6 +114,13 @@ impl TaskSpec {
         }
         if self.budget == Some(Usd::ZERO) {
             return Err(BadSpec::NoBudget);
+        }
+        let limits = &self.limits;
+        if limits.tokens == Some(0) || limits.seconds == Some(0) || limits.turns == Some(0) {
+            return Err(BadSpec::NoLimit);
+        }
+        if self.answer_within == 0 {
+            return Err(BadSpec::NoTimeToAnswer);
         }
         Ok(())
     }

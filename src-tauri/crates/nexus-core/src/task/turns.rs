@@ -2,16 +2,16 @@
 
 use super::{Delay, Event, Failure, FailureKind, PauseReason, Phase, Step, Task, Turn};
 use crate::{
-    Message, MessagePrefix, Party, Response, ResponsePayload, ResponseStatus, Role, StepResult,
-    Timestamp, TurnOutcome, TurnReport, Verdict,
+    Approval, Hold, HoldReason, Message, MessagePrefix, Party, Response, ResponsePayload,
+    ResponseStatus, Role, StepResult, Timestamp, TurnOutcome, TurnReport, Verdict,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-/// First wait before a failed step is tried again; doubled with every further failure.
+/// Longest first wait before a failed step is tried again; doubled with every further failure.
 const FIRST_BACKOFF: Duration = Duration::from_secs(2);
 /// Longest wait before a failed step is tried again.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
-/// How long a step is parked when the limit's end was not told.
+/// How long a task is held when the limit's end was not told.
 const UNTOLD_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 impl Task {
@@ -22,10 +22,7 @@ impl Task {
         let Some(step) = self.step(turn.step) else {
             return Vec::new();
         };
-        let asked = self.approvals.values().filter(|a| a.turn == Some(turn.id));
-        let mut events: Vec<_> = asked
-            .map(|a| Event::ApprovalWithdrawn { id: a.id })
-            .collect();
+        let mut events = self.close_questions(turn, &report.outcome);
         if let TurnOutcome::Completed { text, .. } = &report.outcome {
             events.extend(self.hand_over(turn, step, report, text, now));
             return events;
@@ -37,6 +34,24 @@ impl Task {
             events.extend(self.trouble(turn, step, &report.outcome, now));
         }
         events
+    }
+
+    /// What becomes of the questions of a turn that is over. One that our own end cut off is
+    /// taken again, and the same question is expected again.
+    fn close_questions(&self, turn: &Turn, outcome: &TurnOutcome) -> Vec<Event> {
+        let taken_again = self.phase == Phase::Active && is_our_end(outcome);
+        let concerns = |open: &&Arc<Approval>| match open.turn {
+            Some(asked_in) => asked_in == turn.id,
+            // It was not asked again after all.
+            None => open.step == Some(turn.step),
+        };
+        let open = self.approvals.values().filter(concerns);
+        open.filter(|open| !(taken_again && open.turn.is_none()))
+            .map(|open| match taken_again {
+                true => Event::ApprovalDetached { id: open.id },
+                false => Event::ApprovalWithdrawn { id: open.id },
+            })
+            .collect()
     }
 
     /// The step is done: its claim, as submitted or put together from its last words, goes to
@@ -68,6 +83,7 @@ impl Task {
             events.push(Event::ResultSubmitted {
                 turn: turn.id,
                 result,
+                structured: false,
             });
         }
         if let Some(assignment) = &step.assignment {
@@ -113,6 +129,19 @@ impl Task {
         outcome: &TurnOutcome,
         now: Timestamp,
     ) -> Vec<Event> {
+        let cut_off = is_our_end(outcome)
+            || matches!(
+                outcome,
+                TurnOutcome::TimedOut { .. }
+                    | TurnOutcome::BadProtocol { .. }
+                    | TurnOutcome::Exited { .. }
+                    | TurnOutcome::Signalled { .. }
+            );
+        if cut_off && !step.outward.is_empty() {
+            return vec![Event::TaskPaused {
+                why: PauseReason::Unsure,
+            }];
+        }
         let fail = |kind| {
             let message = format!("{}: {}", turn.role.title(), outcome.describe());
             vec![Event::TaskFailed {
@@ -131,15 +160,16 @@ impl Task {
             | TurnOutcome::CreditExhausted { .. }
             | TurnOutcome::Refused { .. } => fail(FailureKind::Provider),
             TurnOutcome::CouldNotStart { .. } => fail(FailureKind::Environment),
-            TurnOutcome::RateLimited { until, message } => vec![Event::StepDelayed {
-                step: step.planned.id,
-                until: until
-                    .filter(|until| *until > now)
-                    .unwrap_or(now.after(UNTOLD_LIMIT)),
-                why: Delay::Limit {
+            TurnOutcome::RateLimited { until, message } => {
+                let told = until.filter(|until| *until > now);
+                let hold = Hold {
+                    why: HoldReason::Limit,
+                    until: Some(told.unwrap_or(now.after(UNTOLD_LIMIT))),
                     message: message.clone(),
-                },
-            }],
+                };
+                let hold = self.spread_out(&hold);
+                vec![Event::Held { hold }]
+            }
             TurnOutcome::SessionLost { .. } | TurnOutcome::ContextExhausted { .. } => {
                 let mut events = vec![self.replace_session(turn.role, outcome)];
                 events.extend(self.retry(turn, step, outcome, now));
@@ -175,9 +205,11 @@ impl Task {
             };
             return vec![Event::TaskFailed { failure }];
         }
-        let wait = FIRST_BACKOFF
+        let longest = FIRST_BACKOFF
             .saturating_mul(1 << (failure - 1).min(10))
             .min(LONGEST_BACKOFF);
+        // Full jitter: tasks that failed together do not try again together.
+        let wait = self.id.spread(&format!("retry {}", turn.id), longest);
         vec![Event::StepDelayed {
             step: step.planned.id,
             until: now.after(wait),
@@ -198,6 +230,13 @@ impl Task {
             role,
             session: self.id.session(role, generation),
             why: outcome.describe(),
+            // One that became too long still tells what it did; a lost one tells nothing.
+            reset: matches!(outcome, TurnOutcome::SessionLost { .. }),
         }
     }
+}
+
+/// Was the turn cut off by the end of NEXUS itself, in good order or not?
+fn is_our_end(outcome: &TurnOutcome) -> bool {
+    matches!(outcome, TurnOutcome::OutputLost | TurnOutcome::Interrupted)
 }

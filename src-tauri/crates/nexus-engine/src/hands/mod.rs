@@ -6,6 +6,7 @@
 
 mod checks;
 mod copy;
+mod keepsake;
 mod place;
 mod scratchpads;
 mod seat;
@@ -394,6 +395,7 @@ fn end_turn(task: TaskId, turn: TurnId, outcome: TurnOutcome, tools: &Tools, cre
             outcome,
             usage: Usage::default(),
             duration_ms: 0,
+            covers_lost: false,
         };
         inbox.tell(task, Report::TurnEnded(report)).await;
     });

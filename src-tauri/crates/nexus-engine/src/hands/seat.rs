@@ -1,15 +1,16 @@
 //! A seat of a task's team: one session, its process kept warm between turns, and whatever
 //! the running turn waits for.
 
-use super::{Crew, Tools, place};
+use super::{Crew, Tools, keepsake, place};
 use crate::{Change, changes::Live, dispatcher::now};
 use nexus_agent::{
     CallReply, Recorded, RequestKey, Session, SessionCommand, SessionEvent, SessionSpec,
     ToolDecision,
 };
 use nexus_core::{
-    AgentCall, Answer, ApprovalId, Event, Instruction, Persona, Question, Report, Role, SessionId,
-    Task, TaskId, ToolRequest, TurnId, TurnOutcome, TurnReport, TurnUpdate, Usage, Usd,
+    AgentCall, Answer, ApprovalId, Event, Instruction, Permissions, Persona, ProcessEnd, Question,
+    Report, Role, SessionId, Task, TaskId, ToolRequest, TurnId, TurnOutcome, TurnReport,
+    TurnUpdate, Usage, Usd, Writes,
     policy::{self, Ground, Judgement},
     scratchpad,
 };
@@ -66,6 +67,7 @@ pub(super) fn take(
         open: None,
         opened_with: None,
         ledger: None,
+        used_at: tokio::time::Instant::now(),
         turn: None,
         waiting: HashMap::new(),
     };
@@ -83,6 +85,8 @@ struct Sitter {
     /// What the open process was told may be spent.
     opened_with: Option<Usd>,
     ledger: Option<i64>,
+    /// When its latest turn began or ended.
+    used_at: tokio::time::Instant,
     turn: Option<RunningTurn>,
     waiting: HashMap<ApprovalId, Waiting>,
 }
@@ -94,6 +98,8 @@ struct RunningTurn {
     streaming: bool,
     /// It was told to stop; once is enough.
     stopping: bool,
+    /// It is on record that a command of it may have effects elsewhere; once is enough.
+    reached_out: bool,
     transcript: Option<TranscriptWriter>,
 }
 
@@ -119,15 +125,28 @@ impl Sitter {
             tracing::debug!(role = %self.role, outcome = outcome.name(), "no warm session");
         }
         loop {
+            let idle = self.idle_until();
             tokio::select! {
                 order = orders.recv() => match order {
                     Some(order) => self.obey(order).await,
                     None => break,
                 },
                 event = next_event(&mut self.open) => self.heard(event).await,
+                // Parked: the conversation stays, and comes back by resume.
+                () = until(idle) => self.close().await,
             }
         }
+        if let Some(turn) = self.turn.as_ref().map(|turn| turn.id) {
+            self.keep_work(turn).await;
+        }
         self.close().await;
+    }
+
+    /// When a process that nobody uses is given up.
+    fn idle_until(&self) -> Option<tokio::time::Instant> {
+        let limit = self.tools.options.session_timeout;
+        let limit = limit.unwrap_or(self.role.session_timeout());
+        (self.open.is_some() && self.turn.is_none()).then(|| self.used_at + limit)
     }
 
     async fn obey(&mut self, order: SeatOrder) {
@@ -137,6 +156,7 @@ impl Sitter {
                 if let Some(running) = self.turn.as_mut().filter(|running| running.id == turn)
                     && !std::mem::replace(&mut running.stopping, true)
                 {
+                    self.keep_work(turn).await;
                     self.send(SessionCommand::Interrupt).await;
                 }
             }
@@ -148,7 +168,17 @@ impl Sitter {
         }
     }
 
+    /// Nothing is stopped before what it did is kept.
+    async fn keep_work(&self, turn: TurnId) {
+        if self.role.writes() == Writes::Workspace
+            && let Some(task) = self.tools.shared.task(self.task)
+        {
+            keepsake::before_stop(&self.tools, &task, turn).await;
+        }
+    }
+
     async fn begin(&mut self, id: TurnId) {
+        self.used_at = tokio::time::Instant::now();
         let Some(task) = self.tools.shared.task(self.task) else {
             return;
         };
@@ -161,6 +191,7 @@ impl Sitter {
             started: tokio::time::Instant::now(),
             streaming: false,
             stopping: false,
+            reached_out: false,
             transcript,
         });
         // A process keeps to what it was told at its start, so under a cap it starts anew.
@@ -171,6 +202,16 @@ impl Sitter {
             self.end_turn(outcome, Usage::default(), None).await;
             return;
         }
+        if self.role.writes() == Writes::Workspace
+            && let Err(message) = keepsake::prepare(&self.tools, &task, id).await
+        {
+            let outcome = TurnOutcome::CouldNotStart { message };
+            self.end_turn(outcome, Usage::default(), None).await;
+            return;
+        }
+        let Some(task) = self.tools.shared.task(self.task) else {
+            return;
+        };
         let instructions = self.instructions(&task).await;
         match task.prompt(id, &instructions) {
             Some(prompt) => self.send(SessionCommand::Prompt(prompt)).await,
@@ -212,10 +253,12 @@ impl Sitter {
                 message: "the task has no workspace".into(),
             });
         };
-        let begun = task
-            .sessions
-            .get(&self.role)
-            .is_some_and(|session| session.begun);
+        let known = task.sessions.get(&self.role);
+        let begun = known.is_some_and(|session| session.begun);
+        let recorded = known.map(|session| Recorded {
+            turns: session.turns,
+            used: Some(session.used),
+        });
         let spec = SessionSpec {
             task: self.task,
             role: self.role,
@@ -227,7 +270,7 @@ impl Sitter {
                 .unwrap_or_default(),
             budget: task.budget_left(),
             silence_limit: self.tools.options.silence_limit,
-            recorded: Recorded::default(),
+            recorded: recorded.unwrap_or_default(),
         };
         let session = self
             .tools
@@ -237,6 +280,14 @@ impl Sitter {
             .open(spec)
             .await?;
         self.ledger = self.note_process(&session).await;
+        if let Some(process) = session.process {
+            let report = Report::ProcessStarted {
+                role: self.role,
+                session: self.session,
+                pid: process.pid,
+            };
+            self.tools.inbox.tell(self.task, report).await;
+        }
         self.opened_with = task.budget_left();
         self.open = Some(session);
         Ok(())
@@ -358,7 +409,10 @@ impl Sitter {
             return;
         }
         match self.judge(&task, &tool) {
-            Judgement::Allow => self.decide(request, ToolDecision::Allow).await,
+            Judgement::Allow => {
+                self.note_reach(&task, &tool).await;
+                self.decide(request, ToolDecision::Allow).await;
+            }
             Judgement::Deny { reason } => {
                 self.decide(request, ToolDecision::Deny { reason }).await;
             }
@@ -369,7 +423,31 @@ impl Sitter {
         }
     }
 
+    /// A command that only runs because everything may run can have effects that no copy
+    /// undoes. That is on record before it runs.
+    async fn note_reach(&mut self, task: &Task, tool: &ToolRequest) {
+        let asked_otherwise = task.spec.permissions == Permissions::All
+            && tool.tool == "Bash"
+            && matches!(
+                self.judge_as(task, tool, Permissions::Workspace),
+                Judgement::Ask { .. }
+            );
+        if let Some(turn) = self.turn.as_mut().filter(|_| asked_otherwise)
+            && !std::mem::replace(&mut turn.reached_out, true)
+        {
+            let report = Report::WentOutward {
+                turn: turn.id,
+                command: tool.object().to_owned(),
+            };
+            self.tools.inbox.tell(self.task, report).await;
+        }
+    }
+
     fn judge(&self, task: &Task, tool: &ToolRequest) -> Judgement {
+        self.judge_as(task, tool, task.spec.permissions)
+    }
+
+    fn judge_as(&self, task: &Task, tool: &ToolRequest, permissions: Permissions) -> Judgement {
         let Some(prepared) = task.workspace.prepared() else {
             return Judgement::Deny {
                 reason: "the task has no workspace".to_owned(),
@@ -377,7 +455,7 @@ impl Sitter {
         };
         let ground = Ground {
             role: self.role,
-            permissions: task.spec.permissions,
+            permissions,
             checks: &prepared.checks,
             allowed_commands: &prepared.allowed_commands,
             place: place::place_of(tool, Path::new(&prepared.path)),
@@ -425,18 +503,17 @@ impl Sitter {
             self.pass_on(waiting, Answer::Deny { reason }).await;
             return;
         };
-        let events = self
-            .tools
-            .inbox
-            .tell(self.task, Report::Asked { turn, question })
-            .await;
+        let allowed_by_rule = self.has_rule(&question);
+        let report = Report::Asked {
+            turn,
+            question,
+            allowed_by_rule,
+        };
+        let events = self.tools.inbox.tell(self.task, report).await;
         let mut events = events.into_iter();
-        let id = events.find_map(|event| {
-            if let Event::ApprovalRequested { approval } = event {
-                Some(approval.id)
-            } else {
-                None
-            }
+        let id = events.find_map(|event| match event {
+            Event::ApprovalRequested { approval } => Some(approval.id),
+            event => asked_again(&event),
         });
         let answer = events.find_map(|event| {
             if let Event::ApprovalAnswered { answer, .. } = event {
@@ -457,11 +534,30 @@ impl Sitter {
         }
     }
 
+    /// Does a standing rule of the person allow it?
+    fn has_rule(&self, question: &Question) -> bool {
+        let Question::Tool { request, .. } = question else {
+            return false;
+        };
+        let world = self.tools.shared.world();
+        let Some(task) = world.desk.tasks.get(&self.task) else {
+            return false;
+        };
+        world
+            .desk
+            .floor
+            .rule_for(task.spec.project, request)
+            .is_some()
+    }
+
     async fn pass_on(&mut self, waiting: Waiting, answer: Answer) {
         match waiting {
             Waiting::Tool(request) => {
                 let decision = match answer {
-                    Answer::Allow | Answer::AllowForTask => ToolDecision::Allow,
+                    Answer::Allow
+                    | Answer::AllowForTask
+                    | Answer::AllowForProject
+                    | Answer::AllowAlways => ToolDecision::Allow,
                     Answer::Deny { reason } | Answer::Text { text: reason } => {
                         ToolDecision::Deny { reason }
                     }
@@ -474,7 +570,10 @@ impl Sitter {
                         answers: questions.into_iter().map(|q| (q, text.clone())).collect(),
                     },
                     Answer::Deny { reason } => ToolDecision::Deny { reason },
-                    Answer::Allow | Answer::AllowForTask => ToolDecision::Allow,
+                    Answer::Allow
+                    | Answer::AllowForTask
+                    | Answer::AllowForProject
+                    | Answer::AllowAlways => ToolDecision::Allow,
                 };
                 self.decide(request, decision).await;
             }
@@ -482,7 +581,10 @@ impl Sitter {
                 let reply = match answer {
                     Answer::Text { text } => CallReply::Done { text },
                     Answer::Deny { reason } => CallReply::Failed { reason },
-                    Answer::Allow | Answer::AllowForTask => CallReply::Done { text: "yes".into() },
+                    Answer::Allow
+                    | Answer::AllowForTask
+                    | Answer::AllowForProject
+                    | Answer::AllowAlways => CallReply::Done { text: "yes".into() },
                 };
                 self.send(SessionCommand::Reply { call, reply }).await;
             }
@@ -592,6 +694,7 @@ impl Sitter {
             return;
         };
         self.waiting.clear();
+        self.used_at = tokio::time::Instant::now();
         if let Some(transcript) = &mut turn.transcript
             && let Err(error) = transcript.flush()
         {
@@ -606,6 +709,7 @@ impl Sitter {
             outcome,
             usage,
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            covers_lost: false,
         };
         self.tools
             .inbox
@@ -633,9 +737,24 @@ impl Sitter {
     }
 
     async fn closed(&mut self, how: TurnOutcome) {
-        self.open = None;
-        self.note_process_gone().await;
+        self.forget_process(&how).await;
         self.end_turn(how, Usage::default(), None).await;
+    }
+
+    /// The process is gone with everything it had started, and that is put on record.
+    async fn forget_process(&mut self, how: &TurnOutcome) {
+        let Some(session) = self.open.take() else {
+            return;
+        };
+        self.note_process_gone().await;
+        if session.process.is_some() {
+            let report = Report::ProcessEnded {
+                role: self.role,
+                session: self.session,
+                end: ending_of(how),
+            };
+            self.tools.inbox.tell(self.task, report).await;
+        }
     }
 
     /// Closes the session politely and waits until its processes are gone.
@@ -643,11 +762,51 @@ impl Sitter {
         self.send(SessionCommand::Close).await;
         while let Some(session) = &mut self.open {
             match session.events.recv().await {
-                Some(SessionEvent::Closed { .. }) | None => self.open = None,
+                Some(SessionEvent::Closed { how }) => self.forget_process(&how).await,
+                None => self.forget_process(&TurnOutcome::Interrupted).await,
                 Some(_) => {}
             }
         }
-        self.note_process_gone().await;
+    }
+}
+
+/// How the end of a session's process is put on record.
+fn ending_of(how: &TurnOutcome) -> ProcessEnd {
+    match how {
+        TurnOutcome::Exited { code: 0, .. }
+        | TurnOutcome::Completed { .. }
+        | TurnOutcome::Interrupted
+        | TurnOutcome::BudgetExhausted => ProcessEnd::Closed,
+        TurnOutcome::Exited { code, .. } => ProcessEnd::Exited { code: *code },
+        TurnOutcome::Signalled { signal, .. } => ProcessEnd::Signalled { signal: *signal },
+        TurnOutcome::TimedOut { .. }
+        | TurnOutcome::RateLimited { .. }
+        | TurnOutcome::Overloaded { .. }
+        | TurnOutcome::AuthRequired { .. }
+        | TurnOutcome::CreditExhausted { .. }
+        | TurnOutcome::ContextExhausted { .. }
+        | TurnOutcome::SessionLost { .. }
+        | TurnOutcome::Refused { .. }
+        | TurnOutcome::BadProtocol { .. }
+        | TurnOutcome::CouldNotStart { .. }
+        | TurnOutcome::OutputLost => ProcessEnd::Killed,
+    }
+}
+
+/// The open question that a turn asked once more.
+fn asked_again(event: &Event) -> Option<ApprovalId> {
+    if let Event::ApprovalReattached { id, .. } = event {
+        Some(*id)
+    } else {
+        None
+    }
+}
+
+/// Sleeps until a moment; for ever when there is none.
+async fn until(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 
