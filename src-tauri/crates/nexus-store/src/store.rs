@@ -541,4 +541,52 @@ mod tests {
         other.execute_batch("ROLLBACK").unwrap();
         assert_eq!(store.append(&[event(1)], &[]).unwrap(), [2]);
     }
+
+    /// A store that recorded `event(7)` but was told that this failed.
+    fn deceived() -> (tempfile::TempDir, Store, Head) {
+        let (dir, mut store) = store_of(2);
+        let before = store.head.clone();
+        store.append(&[event(7)], &[]).unwrap();
+        let end = std::mem::replace(&mut store.head, before);
+        (dir, store, end)
+    }
+
+    fn io_error() -> StoreError {
+        StoreError::Io {
+            file: Store::FILE.into(),
+            what: "a fault".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_batch_that_is_in_the_log_is_recorded_whatever_the_disk_said_of_it() {
+        let (_dir, mut store, end) = deceived();
+        let start = store.head.clone();
+        store
+            .look_whether_recorded(&start, &end, io_error())
+            .unwrap();
+
+        // And one that is not, is not.
+        let mut other = end.clone();
+        other.seq += 1;
+        store
+            .look_whether_recorded(&end, &other, io_error())
+            .unwrap_err();
+        assert_eq!(store.unsure, None);
+    }
+
+    #[test]
+    fn trying_a_batch_again_of_which_nobody_knew_records_it_once() {
+        let (_dir, mut store, end) = deceived();
+        store.unsure = Some(end);
+        assert_eq!(store.append(&[event(7)], &[]).unwrap(), [3]);
+        assert_eq!(store.last_seq().unwrap(), 3);
+        assert_eq!(store.append(&[event(7)], &[]).unwrap(), [4]);
+
+        let (_dir, mut store, end) = deceived();
+        store.unsure = Some(end);
+        let error = store.append(&[event(8)], &[]).unwrap_err();
+        assert!(matches!(error, StoreError::OtherWriter { .. }), "{error}");
+        assert_eq!(store.last_seq().unwrap(), 3);
+    }
 }

@@ -17,6 +17,7 @@ mod projections;
 mod reading;
 mod tampering;
 mod transcripts;
+mod troubles;
 
 use nexus_core::{ProjectId, TaskId, Timestamp, Usd};
 use nexus_store::{NewEvent, Store, StoreError, StoreKey, StoreOptions, StoredEvent, TaskSummary};
