@@ -13,12 +13,14 @@ use std::{
     os::fd::{AsFd, OwnedFd, RawFd},
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{UnixStream, unix::pipe},
     process::{Child, Command},
+    sync::watch,
     time::timeout,
 };
 
@@ -28,10 +30,29 @@ pub(crate) const MAX_FD_TARGET: RawFd = 63;
 /// How long a guard may take to start its program, on a machine that is very busy.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// Starts programs, each under a guard of its own.
+/// Starts programs, each under a guard of its own. Clones know of each other's programs.
 #[derive(Clone, Debug)]
 pub struct Launcher {
     guard: PathBuf,
+    /// How many programs are being started or are not gone yet.
+    there: Arc<watch::Sender<usize>>,
+}
+
+/// Counts one program among those that are not gone, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<watch::Sender<usize>>);
+
+impl Counted {
+    fn among(there: &Arc<watch::Sender<usize>>) -> Self {
+        there.send_modify(|count| *count += 1);
+        Self(Arc::clone(there))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// What is to be started. Its `Debug` text leaves out the values of the environment.
@@ -175,7 +196,11 @@ impl Launcher {
     /// With `guard` as the guard: an executable that calls
     /// [`run_if_asked`](crate::guard::run_if_asked).
     pub fn new(guard: PathBuf) -> Self {
-        Self { guard }
+        let (there, _) = watch::channel(0);
+        Self {
+            guard,
+            there: Arc::new(there),
+        }
     }
 
     /// With the running executable as the guard.
@@ -186,12 +211,13 @@ impl Launcher {
     /// Starts a program and returns when it runs.
     ///
     /// A caller that gives up in the middle leaves nothing behind: what it wanted is killed as
-    /// soon as it runs.
+    /// soon as it runs. [`all_gone`](Self::all_gone) says when that was.
     pub async fn spawn(&self, spawn: Spawn) -> Result<Process, StartError> {
         let launcher = self.clone();
+        let counted = Counted::among(&self.there);
         // A task of its own, so that a start is never broken off half-way. When nobody waits
         // for the process any more, it is dropped here, and by that killed.
-        let started = tokio::spawn(async move { launcher.start(spawn).await });
+        let started = tokio::spawn(async move { launcher.start(spawn, counted).await });
         let gone = |_| {
             Err(StartError::Guard(io::Error::other(
                 "NEXUS is shutting down",
@@ -200,7 +226,15 @@ impl Launcher {
         started.await.unwrap_or_else(gone)
     }
 
-    async fn start(&self, spawn: Spawn) -> Result<Process, StartError> {
+    /// Waits until nothing is left of all that was started, also of what was dropped and of
+    /// starts that were given up.
+    pub async fn all_gone(&self) {
+        let mut there = self.there.subscribe();
+        // The sender lives as long as this launcher does.
+        let _ = there.wait_for(|count| *count == 0).await;
+    }
+
+    async fn start(&self, spawn: Spawn, counted: Counted) -> Result<Process, StartError> {
         let program = resolve(&spawn)?;
         if !spawn.cwd.is_absolute() {
             return Err(StartError::RelativeFolder(spawn.cwd));
@@ -217,7 +251,7 @@ impl Launcher {
         let refused = match talked {
             Ok((talk, Some(Report::Started(identity)))) => {
                 let streams = (ends.stdin, ends.stdout, ends.stderr);
-                return Ok(supervise(identity, guard, tag, talk, streams));
+                return Ok(supervise(identity, guard, tag, talk, streams, counted));
             }
             Ok((_, Some(Report::CouldNotStart { reason, exhausted }))) => exhausted
                 .and_then(Shortage::of_number)

@@ -2,7 +2,7 @@
 
 use crate::{
     guard::GRACE_WITHOUT_NEXUS,
-    launch::{Guard, Tag},
+    launch::{Counted, Guard, Tag},
     ledger::{self, Leftover, ProcessIdentity, find_tagged},
     wire::{self, Order, Report},
 };
@@ -152,6 +152,7 @@ pub(crate) fn supervise(
         Option<pipe::Receiver>,
         Option<pipe::Receiver>,
     ),
+    counted: Counted,
 ) -> Process {
     let (orders, obeyed) = mpsc::unbounded_channel();
     let (tell, standing) = watch::channel(Standing::Running);
@@ -167,6 +168,7 @@ pub(crate) fn supervise(
     tokio::spawn(async move {
         let ended = watch_guard(identity, guard, tag, talk, obeyed, &tell).await;
         tell.send_replace(Standing::Gone(ended));
+        drop(counted);
     });
     process
 }
