@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/v1/accounts/claude/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Tries the Claude account again now, although it is held. */
+        post: operations["retry_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/agents": {
         parameters: {
             query?: never;
@@ -13,6 +30,23 @@ export interface paths {
         };
         /** What each seat of the team does. */
         get: operations["agents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every question that waits for an answer, oldest first. */
+        get: operations["list_approvals"];
         put?: never;
         post?: never;
         delete?: never;
@@ -179,6 +213,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everything that was allowed for longer than once. */
+        get: operations["allowed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes a standing rule back. */
+        delete: operations["revoke_rule"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The agents' conversations, of all tasks. */
+        get: operations["list_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Pauses everything that is under way or waits to be. Everything is kept. */
+        post: operations["stop_all"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tasks": {
         parameters: {
             query?: never;
@@ -265,6 +367,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tasks/{id}/caps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Sets all caps of a task; one that is left out is removed. */
+        put: operations["set_caps"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tasks/{id}/diff": {
         parameters: {
             query?: never;
@@ -294,6 +413,23 @@ export interface paths {
         /** Puts reviewed work aside. It is kept and can be brought back. */
         post: operations["discard"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{id}/grants/{digest}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Takes back what was allowed for the rest of a task. */
+        delete: operations["revoke_grant"];
         options?: never;
         head?: never;
         patch?: never;
@@ -384,6 +520,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tasks/{id}/sessions/{role}/replace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives up a seat's conversation. Its next turn begins a new one, told from the journal. */
+        post: operations["replace_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/tasks/{id}/start": {
         parameters: {
             query?: never;
@@ -411,6 +564,24 @@ export interface paths {
         /** What happened to a task, oldest first. */
         get: operations["timeline"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/today": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What all tasks together used today, and how much they may. A day is a day in UTC. */
+        get: operations["today"];
+        /** Sets what all tasks together may use on a day; a cap that is left out is removed. */
+        put: operations["set_day_caps"];
         post?: never;
         delete?: never;
         options?: never;
@@ -457,28 +628,39 @@ export interface components {
             /** Format: int64 */
             tokens: number;
         };
+        /** @description Everything that was allowed for longer than once. */
+        AllowedView: {
+            grants: components["schemas"]["GrantView"][];
+            rules: components["schemas"]["RuleView"][];
+        };
         /** @description An answer to a question. */
         AnswerBody: {
-            /** @enum {string} */
-            type: "allow";
-        } | {
-            /** @enum {string} */
-            type: "allow_for_task";
-        } | {
+            /** @description The question's `digest` as it was shown; an answer to anything else is refused. */
+            digest?: string | null;
+            /** @description Why not, for a no. Told to the agent. */
             reason?: string;
-            /** @enum {string} */
-            type: "deny";
-        } | {
-            text: string;
-            /** @enum {string} */
-            type: "text";
+            /** @description The answer to an open question. */
+            text?: string;
+            type: components["schemas"]["AnswerKindView"];
         };
+        /**
+         * @description What sort of answer it is.
+         * @enum {string}
+         */
+        AnswerKindView: "allow" | "allow_for_task" | "allow_for_project" | "allow_always" | "deny" | "text";
         /** @description A question that waits for the person. */
         ApprovalView: {
             /** Format: date-time */
             asked_at: string;
             /** @description Exactly what would run or be written; never shortened. */
             detail: string;
+            /** @description SHA-256 of exactly what is asked. Sent back with the answer, it binds the answer to it. */
+            digest: string;
+            /**
+             * Format: date-time
+             * @description Nobody having answered by then means no.
+             */
+            expires_at?: string | null;
             /** Format: uuid */
             id: string;
             kind: components["schemas"]["QuestionKindView"];
@@ -489,14 +671,37 @@ export interface components {
             task_id: string;
             /** @description The question in a sentence. */
             text: string;
+            /** @description A process waits for the answer. When not, it takes the answer up when it asks again. */
+            waiting: boolean;
             /** @description Why NEXUS did not decide by itself. */
             why: string;
+        };
+        /** @description One try at a step, and the four facts about it that are never mixed. */
+        AttemptView: components["schemas"]["FactsView"] & {
+            /**
+             * Format: int32
+             * @description Counts tries at the step; one that was interrupted is taken again under its number.
+             */
+            attempt: number;
+            /** Format: int32 */
+            round: number;
+            /** Format: uuid */
+            session: string;
+            /** Format: date-time */
+            started_at: string;
+            /**
+             * Format: int32
+             * @description Counts the turns of the task.
+             */
+            turn_number: number;
         };
         /** @description Everything the board needs to draw itself, and the point from which to listen. */
         Board: {
             /** @description Prime, Aria, Code, Alpha, Beta. */
             agents: components["schemas"]["AgentView"][];
             data_dir: string;
+            /** @description Accounts on which nothing is begun for now. */
+            holds: components["schemas"]["HoldView"][];
             projects: components["schemas"]["ProjectView"][];
             /**
              * Format: int64
@@ -505,6 +710,7 @@ export interface components {
             seq: number;
             /** @description Newest first. */
             tasks: components["schemas"]["TaskCard"][];
+            today: components["schemas"]["TodayView"];
             version: string;
         };
         /** @description A new cost cap. */
@@ -514,6 +720,29 @@ export interface components {
              * @description `null` removes the cap.
              */
             budget_usd?: number | null;
+        };
+        /** @description Caps; `null` means none. At a cap work pauses and the person is told. */
+        CapsView: {
+            /**
+             * Format: double
+             * @default null
+             */
+            cost_usd: number | null;
+            /**
+             * Format: int64
+             * @default null
+             */
+            seconds: number | null;
+            /**
+             * Format: int64
+             * @default null
+             */
+            tokens: number | null;
+            /**
+             * Format: int32
+             * @default null
+             */
+            turns: number | null;
         };
         /** @description What the person wants changed in a task that is in review. */
         ChangeRequest: {
@@ -539,9 +768,11 @@ export interface components {
             /** @enum {string} */
             type: "live";
         } | {
+            holds: components["schemas"]["HoldView"][];
             projects: components["schemas"]["ProjectView"][];
             /** Format: int64 */
             seq: number;
+            today: components["schemas"]["TodayView"];
             /** @enum {string} */
             type: "projects";
         };
@@ -595,6 +826,26 @@ export interface components {
             started_at: string;
             tree: string;
         };
+        /** @description What is known of an attempt, from four sides. */
+        FactsView: {
+            /** @description What the agent says: `none`, `text`, `done`, `pass` or `fail`. */
+            claim: string;
+            /**
+             * @description `not_started`, `running`, `closed`, `exited`, `signalled`, `killed`, or `swept` when it
+             *     ended with an earlier NEXUS and was made sure to be gone.
+             */
+            process: string;
+            /**
+             * @description `starting`, `streaming`, or the name of its outcome: `completed`, `interrupted`,
+             *     `output_lost`…
+             */
+            turn: string;
+            /**
+             * @description What NEXUS found out itself: `pending`, `not_reached`, `not_applicable`, `no_checks`,
+             *     `green`, `broken_by_us` or `red_before`. Only this makes a step count.
+             */
+            verified: string;
+        };
         /** @description One changed file. */
         FileChangeView: {
             /**
@@ -641,6 +892,35 @@ export interface components {
             trusted: boolean;
             warnings: string[];
         };
+        /** @description What the person allowed for the rest of a task. */
+        GrantView: {
+            /** @description SHA-256 of the request that is allowed. */
+            digest: string;
+            /** Format: date-time */
+            made_at: string;
+            /** @description What it is applied to. */
+            object: string;
+            /** Format: uuid */
+            task_id: string;
+            task_name: string;
+            tool: string;
+        };
+        /**
+         * @description What sort of hold it is.
+         * @enum {string}
+         */
+        HoldReasonView: "limit" | "service" | "login" | "credit";
+        /** @description Why nothing is begun for a while. */
+        HoldView: {
+            /** @description What happened and what to do next. */
+            text: string;
+            /**
+             * Format: date-time
+             * @description When it ends by itself; `null` when the person has to do something first.
+             */
+            until?: string | null;
+            why: components["schemas"]["HoldReasonView"];
+        };
         /** @description A key to keep. */
         KeyBody: {
             value: string;
@@ -671,12 +951,33 @@ export interface components {
         /** @description A new task. */
         NewTask: {
             /**
+             * Format: int64
+             * @description A question that nobody answers for so long is answered with no. `null` for a day.
+             */
+            answer_within_seconds?: number | null;
+            /**
              * Format: double
              * @description The task pauses and asks when it has cost this much.
              */
             budget_usd?: number | null;
             /** @description The folder to work on, as an absolute path. It has to be trusted. */
             folder: string;
+            /**
+             * Format: int64
+             * @description The task pauses and asks when it was at work for so long. `null` for the usual two
+             *     hours, 0 for no cap.
+             */
+            max_seconds?: number | null;
+            /**
+             * Format: int64
+             * @description The task pauses and asks when it has used so many tokens.
+             */
+            max_tokens?: number | null;
+            /**
+             * Format: int32
+             * @description The task pauses and asks after so many prompts to agents.
+             */
+            max_turns?: number | null;
             permissions?: components["schemas"]["PermissionsView"];
             planner?: components["schemas"]["PlannerView"];
             /** @description Start now, or leave it in the backlog. */
@@ -691,6 +992,11 @@ export interface components {
             /** @description Nobody can answer questions: what would be asked is denied and reported. */
             unattended?: boolean;
         };
+        /**
+         * @description Why a task is paused.
+         * @enum {string}
+         */
+        PauseView: "person" | "budget" | "tokens" | "time" | "turns" | "day" | "unsure";
         /**
          * @description How freely the agents may act.
          * @enum {string}
@@ -735,6 +1041,87 @@ export interface components {
          */
         RoleView: "prime" | "aria" | "code" | "alpha" | "beta";
         /**
+         * @description Where a rule holds.
+         * @enum {string}
+         */
+        RuleScopeView: "project" | "always";
+        /** @description What the person allowed beyond one task. */
+        RuleView: {
+            digest: string;
+            /** Format: int32 */
+            id: number;
+            /** Format: date-time */
+            made_at: string;
+            object: string;
+            /** @description The project, when the rule holds in one only. */
+            project_name?: string | null;
+            scope: components["schemas"]["RuleScopeView"];
+            tool: string;
+        };
+        /**
+         * @description Where a conversation is.
+         * @enum {string}
+         */
+        SessionStateView: "fresh" | "live" | "parked";
+        /** @description An agent's conversation, as NEXUS keeps it. */
+        SessionView: {
+            /** Format: double */
+            cost_usd?: number | null;
+            /**
+             * Format: int32
+             * @description Counts how often a lost conversation was replaced.
+             */
+            generation: number;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: int64
+             * @description An idle process is given up after so many seconds and comes back by resume.
+             */
+            idle_timeout_seconds: number;
+            /**
+             * Format: int32
+             * @description The agent's process, while it lives.
+             */
+            pid?: number | null;
+            role: components["schemas"]["RoleView"];
+            state: components["schemas"]["SessionStateView"];
+            /** Format: uuid */
+            task_id: string;
+            task_name: string;
+            /** Format: int64 */
+            tokens: number;
+            /**
+             * Format: int32
+             * @description Turns that were finished in it.
+             */
+            turns: number;
+            /** Format: date-time */
+            used_at?: string | null;
+        };
+        /** @description What was used. */
+        SpentView: {
+            /** @description Something was used whose price or amount is not known, so that the cost is the least. */
+            at_least: boolean;
+            /**
+             * Format: double
+             * @description As far as prices are known.
+             */
+            cost_usd: number;
+            /**
+             * Format: int64
+             * @description Time at work.
+             */
+            seconds: number;
+            /** Format: int64 */
+            tokens: number;
+            /**
+             * Format: int32
+             * @description Prompts to agents.
+             */
+            turns: number;
+        };
+        /**
          * @description Where a step stands.
          * @enum {string}
          */
@@ -758,6 +1145,8 @@ export interface components {
             /** Format: int64 */
             duration_ms: number;
             findings: components["schemas"]["FindingView"][];
+            /** @description All tries at it, oldest first. */
+            history: components["schemas"]["AttemptView"][];
             /** Format: int32 */
             id: number;
             /** @description `analysis`, `implementation`, `tests` or `validation`. */
@@ -783,6 +1172,8 @@ export interface components {
             /** @description Commands that may be given now. */
             actions: components["schemas"]["ActionView"][];
             active_role?: components["schemas"]["RoleView"] | null;
+            /** @description A turn was cut off and what it used is not known: tokens and cost are the least. */
+            at_least: boolean;
             /** Format: double */
             budget_usd?: number | null;
             /**
@@ -799,6 +1190,7 @@ export interface components {
             ended_at?: string | null;
             /** Format: int32 */
             files_changed?: number | null;
+            hold?: components["schemas"]["HoldView"] | null;
             /** Format: uuid */
             id: string;
             /** Format: int32 */
@@ -809,15 +1201,20 @@ export interface components {
             name: string;
             /** @description Why it is where it is, or what the agent holding the ball does, in a few words. */
             note: string;
+            paused?: components["schemas"]["PauseView"] | null;
             /** Format: uuid */
             project_id: string;
             project_name: string;
             question?: components["schemas"]["ApprovalView"] | null;
+            /** @description It was started and waits for a free place. */
+            queued: boolean;
             stages: components["schemas"]["StageView"][];
             standing?: components["schemas"]["StandingView"] | null;
             /** Format: date-time */
             started_at?: string | null;
             state: components["schemas"]["TaskStateView"];
+            /** @description It was told to stop, and something of it still runs. */
+            stopping: boolean;
             team: components["schemas"]["TeamView"];
             title: string;
             /** Format: int64 */
@@ -833,6 +1230,7 @@ export interface components {
         /** @description A task with everything the task page shows. */
         TaskView: {
             baseline?: components["schemas"]["CheckRunView"] | null;
+            caps: components["schemas"]["CapsView"];
             card: components["schemas"]["TaskCard"];
             /** @description Files that changed in the person's folder meanwhile and stop an accept. */
             conflicts: string[];
@@ -843,6 +1241,8 @@ export interface components {
             failure_kind?: string | null;
             files: components["schemas"]["FileChangeView"][];
             folder: string;
+            /** @description What the person allowed for the rest of the task. */
+            grants: components["schemas"]["GrantView"][];
             /** Format: int32 */
             max_rounds: number;
             /** @description `true` when any command may run on this machine without being contained. */
@@ -853,6 +1253,8 @@ export interface components {
             /** Format: int32 */
             round: number;
             scratchpads: string;
+            sessions: components["schemas"]["SessionView"][];
+            spent: components["schemas"]["SpentView"];
             /** @description What the checks prove, in a sentence. */
             standing_text: string;
             steps: components["schemas"]["StepView"][];
@@ -876,10 +1278,16 @@ export interface components {
         TimelineItem: {
             /** Format: date-time */
             at: string;
+            /**
+             * Format: int32
+             * @description The try at a step that the line is about.
+             */
+            attempt?: number | null;
             /** @description The call a `tool_ended` line belongs to, and its `tool_started`. */
             call?: string | null;
             /** @description More, on demand: a tool's input or output, a thought, an answer. Untrusted text. */
             detail?: string | null;
+            facts?: components["schemas"]["FactsView"] | null;
             /**
              * @description Orders and names the line within its task: `e<seq>` for a recorded fact, `t<turn>.<n>`
              *     for a line of a transcript.
@@ -901,6 +1309,11 @@ export interface components {
          * @enum {string}
          */
         TimelineKind: "fact" | "message" | "question" | "check" | "text" | "text_delta" | "thinking" | "tool_started" | "tool_ended" | "retry" | "limit" | "unknown";
+        /** @description What all tasks together used today, a day in UTC, and how much they may. */
+        TodayView: {
+            caps: components["schemas"]["CapsView"];
+            spent: components["schemas"]["SpentView"];
+        };
     };
     responses: never;
     parameters: never;
@@ -910,6 +1323,31 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    retry_account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     agents: {
         parameters: {
             query?: never;
@@ -925,6 +1363,25 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AgentView"][];
+                };
+            };
+        };
+    };
+    list_approvals: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovalView"][];
                 };
             };
         };
@@ -1217,6 +1674,96 @@ export interface operations {
             };
         };
     };
+    allowed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AllowedView"];
+                };
+            };
+        };
+    };
+    revoke_rule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    list_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"][];
+                };
+            };
+        };
+    };
+    stop_all: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     list_tasks: {
         parameters: {
             query?: never;
@@ -1391,6 +1938,39 @@ export interface operations {
             };
         };
     };
+    set_caps: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CapsView"];
+            };
+        };
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCard"];
+                };
+            };
+        };
+    };
     diff: {
         parameters: {
             query?: {
@@ -1427,6 +2007,36 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCard"];
+                };
+            };
+        };
+    };
+    revoke_grant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                digest: string;
                 id: string;
             };
             cookie?: never;
@@ -1600,6 +2210,36 @@ export interface operations {
             };
         };
     };
+    replace_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                role: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCard"];
+                };
+            };
+        };
+    };
     start: {
         parameters: {
             query?: never;
@@ -1654,6 +2294,56 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TimelineItem"][];
+                };
+            };
+        };
+    };
+    today: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TodayView"];
+                };
+            };
+        };
+    };
+    set_day_caps: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CapsView"];
+            };
+        };
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TodayView"];
                 };
             };
         };
