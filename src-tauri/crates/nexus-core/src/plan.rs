@@ -53,7 +53,7 @@ pub struct PlannedStep {
     pub priority: Priority,
 }
 
-/// A plan whose steps can all be reached. Only [`Plan::new`] makes one.
+/// A plan whose steps can all be reached. A new one is made by [`Plan::new`] alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<PlannedStep>", into = "Vec<PlannedStep>")]
 pub struct Plan {
@@ -70,9 +70,15 @@ impl Plan {
     pub const MAX_STEPS: usize = 64;
 
     /// Checks the steps: there are some and not too many, ids are unique, dependencies exist,
-    /// nothing waits for itself, and every role fits its kind of step.
+    /// nothing waits for itself or for a judgement of the finished work, and every role fits its
+    /// kind of step.
     pub fn new(steps: Vec<PlannedStep>) -> Result<Self, BadPlan> {
-        let problems = problems(&steps);
+        let mut problems = problems(&steps);
+        problems.extend(judged_too_early(&steps));
+        Self::unless(problems, steps)
+    }
+
+    fn unless(problems: Vec<String>, steps: Vec<PlannedStep>) -> Result<Self, BadPlan> {
         if problems.is_empty() {
             Ok(Self { steps })
         } else {
@@ -125,8 +131,10 @@ impl Plan {
 
 impl TryFrom<Vec<PlannedStep>> for Plan {
     type Error = BadPlan;
+    /// Reads a plan that was recorded. It may be older than a rule of [`Plan::new`].
     fn try_from(steps: Vec<PlannedStep>) -> Result<Self, BadPlan> {
-        Self::new(steps)
+        let problems = problems(&steps);
+        Self::unless(problems, steps)
     }
 }
 
@@ -179,6 +187,23 @@ fn problems(steps: &[PlannedStep]) -> Vec<String> {
         problems.extend(cycle(&known));
     }
     problems
+}
+
+/// Steps that wait for a validation, which itself waits for the checks on all other work.
+fn judged_too_early(steps: &[PlannedStep]) -> Vec<String> {
+    let judges = |id: &StepId| {
+        let mut steps = steps.iter();
+        steps.any(|step| step.id == *id && step.kind == StepKind::Validation)
+    };
+    let work = steps
+        .iter()
+        .filter(|step| step.kind != StepKind::Validation);
+    let early = work.filter_map(|step| Some((step, step.after.iter().find(|id| judges(id))?)));
+    let problems = early.map(|(step, judge)| {
+        let step = step.id;
+        format!("step {step} waits for step {judge}, which judges the work when all of it is done")
+    });
+    problems.collect()
 }
 
 /// Takes away steps whose dependencies are gone until none can be; what is left is a cycle.
@@ -239,6 +264,17 @@ mod tests {
             assert!(serde_json::from_str::<Plan>(&text).is_err());
         }
         assert!(Plan::new(steps(&[(2, &[1]), (1, &[])])).is_ok());
+    }
+
+    #[test]
+    fn no_work_waits_for_its_own_judgement() {
+        let mut early = Plan::standard("x").steps;
+        early[0].after = vec![StepId(4)];
+        early[1].after.clear();
+        assert!(Plan::new(early.clone()).is_err());
+        // One that was recorded before this was a rule can still be read.
+        let text = serde_json::to_string(&early).unwrap();
+        assert!(serde_json::from_str::<Plan>(&text).is_ok());
     }
 
     #[test]
