@@ -24,7 +24,7 @@ const BUFFER: usize = 64 * 1024;
 /// Where a page ends, even if fewer lines were asked for than fit.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Kept free at the end for the line that says that there is no more.
-const LAST_LINE: u64 = 128;
+const LAST_LINE: u64 = 512;
 /// From here on, reading through is cheaper than seeking.
 const BISECT_UNTIL: u64 = 64 * 1024;
 /// What each line begins with, before its number.
@@ -33,6 +33,7 @@ const PREFIX: &[u8] = b"{\"n\":";
 /// The transcripts of all turns, under the data folder.
 #[derive(Clone, Debug)]
 pub struct Transcripts {
+    data: PathBuf,
     tasks: PathBuf,
     limit: u64,
 }
@@ -57,8 +58,10 @@ pub struct TranscriptPage {
     pub lines: Vec<NumberedLine>,
     /// Where the next page begins; `None` when this one reaches the end so far.
     pub next_line: Option<u64>,
-    /// The turn went on to say more than a transcript may hold.
+    /// The turn went on to say more than a transcript may hold. The last line says so too.
     pub truncated: bool,
+    /// How many lines were left out then, as far as is known while the turn runs.
+    pub left_out: u64,
 }
 
 /// Writes one turn's transcript. What was flushed stays, whatever becomes of the writer.
@@ -73,7 +76,17 @@ pub struct TranscriptWriter {
     /// The number of the next line.
     next: u64,
     limit: u64,
-    full: bool,
+    /// What the transcript could not hold, once it is full.
+    full: Option<LeftOut>,
+}
+
+/// What follows the end of a full transcript.
+#[derive(Clone, Copy, Debug)]
+struct LeftOut {
+    lines: u64,
+    since: Timestamp,
+    /// Whether the file says this number.
+    said: bool,
 }
 
 /// A line as it is stored: with an update, or marking the end of what is kept.
@@ -86,6 +99,8 @@ struct Stored {
     update: Option<TurnUpdate>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left_out: Option<u64>,
 }
 
 /// [`Stored`] with the update borrowed, for writing.
@@ -100,6 +115,7 @@ impl Transcripts {
     /// The transcripts under the data folder `dir`. Touches nothing.
     pub fn new(dir: &Path) -> Self {
         Self {
+            data: dir.to_owned(),
             tasks: dir.join("tasks"),
             limit: TRANSCRIPT_LIMIT,
         }
@@ -119,6 +135,8 @@ impl Transcripts {
     pub fn writer(&self, task: TaskId, turn: TurnId) -> Result<TranscriptWriter, StoreError> {
         let path = self.path(task, turn);
         let open = || {
+            // A data folder that is gone must not come back with nothing but a transcript.
+            self.data.metadata()?;
             place::private_dir(path.parent().unwrap_or(&self.tasks))?;
             let mut file = place::private_file()
                 .read(true)
@@ -127,8 +145,10 @@ impl Transcripts {
                 .truncate(false)
                 .open(&path)?;
             let end = End::of(&mut file)?;
-            file.set_len(end.bytes)?;
-            file.seek(SeekFrom::Start(end.bytes))?;
+            if end.full.is_none() {
+                file.set_len(end.bytes)?;
+                file.seek(SeekFrom::Start(end.bytes))?;
+            }
             Ok((file, end))
         };
         let (file, end) = open().map_err(|error: io::Error| StoreError::io(&path, &error))?;
@@ -137,9 +157,10 @@ impl Transcripts {
             path,
             buffer: Vec::new(),
             written: end.bytes,
-            next: end.last_line + 1,
+            // The line that says that it is full will be written over.
+            next: end.last_line + u64::from(end.full.is_none()),
             limit: self.limit,
-            full: end.truncated,
+            full: end.full,
         })
     }
 
@@ -190,16 +211,21 @@ impl TranscriptWriter {
     /// Adds `line` and returns its number; `None` when the transcript is full and it is not
     /// kept. It is in the file after the next [`flush`](Self::flush) at the latest.
     pub fn append(&mut self, line: &TranscriptLine) -> Result<Option<u64>, StoreError> {
-        if self.full {
+        if self.full.is_some() {
+            self.leave_out()?;
             return Ok(None);
         }
         let number = self.next;
         let bytes = render(number, line).map_err(|error| StoreError::io(&self.path, &error))?;
         let size = self.written + (self.buffer.len() + bytes.len()) as u64;
         if size + LAST_LINE > self.limit {
-            self.full = true;
-            self.buffer.extend(last_line(number, line.at));
             self.flush()?;
+            self.full = Some(LeftOut {
+                lines: 0,
+                since: line.at,
+                said: false,
+            });
+            self.leave_out()?;
             return Ok(None);
         }
         self.buffer.extend(bytes);
@@ -208,6 +234,35 @@ impl TranscriptWriter {
             self.flush()?;
         }
         Ok(Some(number))
+    }
+
+    /// Counts a line that is not kept. A flood must not become one of rewritten last lines, so
+    /// the file is told only now and then, and by the drop.
+    fn leave_out(&mut self) -> Result<(), StoreError> {
+        if let Some(full) = &mut self.full {
+            full.lines += 1;
+            full.said = false;
+            if full.lines.is_power_of_two() {
+                self.say_left_out()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes behind the kept lines that there is no more, over what was said of it before.
+    fn say_left_out(&mut self) -> Result<(), StoreError> {
+        let Some(full) = &mut self.full else {
+            return Ok(());
+        };
+        let last = last_line(self.next, full, self.limit);
+        let say = || {
+            self.file.set_len(self.written)?;
+            self.file.seek(SeekFrom::Start(self.written))?;
+            self.file.write_all(&last?)
+        };
+        say().map_err(|error| StoreError::io(&self.path, &error))?;
+        full.said = true;
+        Ok(())
     }
 
     /// Hands what was gathered to the operating system. After an error those lines are lost,
@@ -230,29 +285,74 @@ impl TranscriptWriter {
 
 impl Drop for TranscriptWriter {
     fn drop(&mut self) {
-        if let Err(error) = self.flush() {
+        let said = self.full.is_none_or(|full| full.said);
+        let ended = self.flush();
+        let ended = ended.and_then(|()| if said { Ok(()) } else { self.say_left_out() });
+        if let Err(error) = ended {
             tracing::warn!(%error, "the end of a transcript is lost");
         }
     }
 }
 
 fn render(number: u64, line: &TranscriptLine) -> io::Result<Vec<u8>> {
-    let json = |update: &TurnUpdate| {
-        let (n, at) = (number, line.at);
-        serde_json::to_vec(&Storing { n, at, update })
-    };
-    let mut bytes = json(&line.update)?;
-    if bytes.len() > LINE_LIMIT {
-        bytes.truncate(EXCERPT);
-        let excerpt = String::from_utf8_lossy(&bytes).into_owned();
-        bytes = json(&TurnUpdate::Unknown { line: excerpt })?;
+    let mut json = bounded_json(number, line.at, &line.update)?;
+    if json.full {
+        json.kept.truncate(EXCERPT);
+        let line_start = String::from_utf8_lossy(&json.kept).into_owned();
+        let excerpt = TurnUpdate::Unknown { line: line_start };
+        json = bounded_json(number, line.at, &excerpt)?;
     }
-    bytes.push(b'\n');
-    Ok(bytes)
+    json.kept.push(b'\n');
+    Ok(json.kept)
 }
 
-fn last_line(number: u64, at: Timestamp) -> Vec<u8> {
-    format!("{{\"n\":{number},\"at\":\"{at}\",\"truncated\":true}}\n").into_bytes()
+/// The line as JSON, or its beginning where it is too long.
+fn bounded_json(n: u64, at: Timestamp, update: &TurnUpdate) -> io::Result<Bounded> {
+    let mut json = Bounded::default();
+    match serde_json::to_writer(&mut json, &Storing { n, at, update }) {
+        Err(error) if !json.full => Err(error.into()),
+        Ok(()) | Err(_) => Ok(json),
+    }
+}
+
+/// The beginning of what is written to it, however much that is.
+#[derive(Default)]
+struct Bounded {
+    kept: Vec<u8>,
+    full: bool,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = LINE_LIMIT - self.kept.len();
+        self.kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        if bytes.len() > room {
+            self.full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The line that says that there is no more, and how much there would be.
+fn last_line(number: u64, full: &LeftOut, limit: u64) -> io::Result<Vec<u8>> {
+    let text = format!(
+        "The transcript of this turn is full at {limit} bytes; {} more lines were left out.",
+        full.lines
+    );
+    let mut bytes = serde_json::to_vec(&Stored {
+        n: number,
+        at: full.since,
+        update: Some(TurnUpdate::Note { text }),
+        truncated: true,
+        left_out: Some(full.lines),
+    })?;
+    bytes.push(b'\n');
+    Ok(bytes)
 }
 
 /// The lines of `file` from number `from` on.
@@ -275,6 +375,7 @@ fn page(file: &mut File, from: u64, limit: usize) -> io::Result<TranscriptPage> 
         }
         bytes += text.len();
         page.truncated |= stored.truncated;
+        page.left_out = stored.left_out.unwrap_or(page.left_out);
         if let Some(update) = stored.update {
             let at = stored.at;
             page.lines.push(NumberedLine {
@@ -327,13 +428,13 @@ fn number(text: &[u8]) -> Option<u64> {
     str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Where the whole lines of a transcript end.
+/// Where the whole lines of a transcript end, before the one that says that it is full.
 #[derive(Debug, Default)]
 struct End {
     bytes: u64,
     /// The number of the last line; 0 when there is none.
     last_line: u64,
-    truncated: bool,
+    full: Option<LeftOut>,
 }
 
 impl End {
@@ -360,15 +461,24 @@ impl End {
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |at| at + 1);
         let bytes = start + whole as u64;
-        let last = tail[..whole]
-            .split(|&byte| byte == b'\n')
-            .rev()
-            .find_map(|text| serde_json::from_slice::<Stored>(text).ok());
+        let lines = tail[..whole].split_inclusive(|&byte| byte == b'\n').rev();
+        let last = lines
+            .map(|line| (line.len(), serde_json::from_slice::<Stored>(line)))
+            .find_map(|(length, read)| Some((length as u64, read.ok()?)));
         match last {
-            Some(last) => Some(Self {
+            Some((length, last)) if last.truncated => Some(Self {
+                bytes: bytes - length,
+                last_line: last.n,
+                full: Some(LeftOut {
+                    lines: last.left_out.unwrap_or(1),
+                    since: last.at,
+                    said: true,
+                }),
+            }),
+            Some((_, last)) => Some(Self {
                 bytes,
                 last_line: last.n,
-                truncated: last.truncated,
+                full: None,
             }),
             None if start == 0 => Some(Self {
                 bytes,

@@ -1,18 +1,31 @@
 //! Appends until it is killed: `nexus-store-writer <data folder> <batches>`, or with
 //! `<bytes>` as a third word until no file may grow beyond that, and on when they may again.
+//! With `flood` as a third word, a turn says so many megabytes, and the name of its transcript
+//! goes to standard output.
 //!
 //! Each batch's last number goes to standard output after `append` returned, so whoever reads
 //! it knows what was acknowledged. What an event says follows from its number alone.
 
-use nexus_core::Timestamp;
-use nexus_store::{NewEvent, Store, StoreError, StoreKey, StoreOptions};
-use std::{error::Error, ffi::OsString, io::Write, path::PathBuf};
+use nexus_core::{TaskId, Timestamp, TurnId, TurnUpdate};
+use nexus_store::{
+    NewEvent, Store, StoreError, StoreKey, StoreOptions, TranscriptLine, Transcripts,
+};
+use std::{
+    error::Error,
+    ffi::OsString,
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let dir = PathBuf::from(arguments.next().ok_or("the data folder is missing")?);
     let batches = number(arguments.next().ok_or("the number of batches is missing")?)?;
-    let limit = arguments.next().map(number).transpose()?;
+    let third = arguments.next();
+    if third.as_ref().is_some_and(|word| word == "flood") {
+        return flood(&dir, batches);
+    }
+    let limit = third.map(number).transpose()?;
 
     let options = StoreOptions { reserve: 0 };
     let mut store = Store::open_with(&dir, StoreKey::Plain, options).map_err(with_code)?;
@@ -77,6 +90,28 @@ fn under_limit(store: &mut Store, batches: u64, limit: u64) -> Result<(), Box<dy
 #[cfg(not(unix))]
 fn under_limit(_: &mut Store, _: u64, _: u64) -> Result<(), Box<dyn Error>> {
     Err("this system has no such limit".into())
+}
+
+/// Lets one turn say `megabytes`, most of them in long lines and one far too long, into a
+/// transcript of at most 32.
+fn flood(dir: &Path, megabytes: u64) -> Result<(), Box<dyn Error>> {
+    let transcripts = Transcripts::new(dir).limited_to(32 << 20);
+    let task: TaskId = "00000000-0000-0000-0000-000000000001".parse()?;
+    let turn = TurnId(1);
+    let mut writer = transcripts.writer(task, turn)?;
+    let mut line = |length: usize| {
+        let text = "x".repeat(length);
+        let update = TurnUpdate::Text { text };
+        let at = Timestamp::from_millis(1);
+        writer.append(&TranscriptLine { at, update }).map(drop)
+    };
+    line(40 << 20)?;
+    for _ in 0..megabytes * 4 {
+        line(256 << 10)?;
+    }
+    let file = dir.join(format!("tasks/{task}/transcripts/{turn}.jsonl"));
+    say(file.display());
+    Ok(())
 }
 
 fn say(word: impl std::fmt::Display) {

@@ -173,16 +173,77 @@ fn damage_costs_only_the_lines_it_hit() {
 fn a_full_transcript_ends_with_saying_so_and_stays_within_its_limit() {
     let mut case = Case::new();
     case.transcripts = Transcripts::new(case.dir.path()).limited_to(10_000);
-    for _ in 0..2 {
+    let mut left_out = 0;
+    for round in 0..3 {
         let mut writer = case.transcripts.writer(task(), TURN).unwrap();
         while writer.append(&text("x".repeat(300))).unwrap().is_some() {}
         assert_eq!(writer.append(&text("short")).unwrap(), None);
+        for _ in 0..round * 5 {
+            assert_eq!(writer.append(&text("short")).unwrap(), None);
+        }
+        left_out += 2 + round * 5;
+        drop(writer);
+        let page = case.page(1, 1_000);
+        assert_eq!((page.truncated, page.left_out), (true, left_out));
+        let last = page.lines.last().unwrap();
+        let TurnUpdate::Note { text } = &last.line.update else {
+            panic!("{last:?}");
+        };
+        let said = format!("{left_out} more lines were left out");
+        assert!(text.contains(&said), "{text}");
+        assert!(fs::metadata(case.file()).unwrap().len() <= 10_000);
     }
-    assert!(fs::metadata(case.file()).unwrap().len() <= 10_000);
     let page = case.page(1, 1_000);
-    assert!(page.truncated && page.next_line.is_none());
+    assert!(page.next_line.is_none() && numbers(&page).is_sorted());
     assert!(numbers(&page).len() > 20);
     assert!(case.tail(1).truncated);
+}
+
+#[test]
+fn a_full_transcript_says_so_while_its_writer_is_flooded() {
+    let mut case = Case::new();
+    case.transcripts = Transcripts::new(case.dir.path()).limited_to(10_000);
+    let mut writer = case.transcripts.writer(task(), TURN).unwrap();
+    for _ in 0..10_000 {
+        writer.append(&text("x".repeat(300))).unwrap();
+    }
+    let left_out = case.page(1, 1_000).left_out;
+    assert!((5_000..10_000).contains(&left_out), "{left_out}");
+    drop(writer);
+    assert!(case.page(1, 1_000).left_out > 9_900);
+}
+
+/// The limit is on all the memory that the program may have, its own code included.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_flood_costs_little_memory_and_little_disk() {
+    let megabytes = if crate::nightly() { 1_024 } else { 200 };
+    let dir = tempfile::tempdir().unwrap();
+    let began = std::time::Instant::now();
+    let output = crate::command("/bin/sh")
+        .args(["-c", "ulimit -v 100000; exec \"$0\" \"$@\"", crate::WRITER])
+        .arg(dir.path())
+        .args([&megabytes.to_string(), "flood"])
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{complaint}");
+    let file = String::from_utf8(output.stdout).unwrap();
+    let length = fs::metadata(file.trim()).unwrap().len();
+    println!(
+        "flood: {megabytes} MB in {:.1} s, {length} bytes on disk",
+        began.elapsed().as_secs_f64()
+    );
+    assert!((30 << 20..=32 << 20).contains(&length), "{length}");
+}
+
+#[test]
+fn a_data_folder_that_is_gone_does_not_come_back_for_a_transcript() {
+    let root = tempfile::tempdir().unwrap();
+    let transcripts = Transcripts::new(&root.path().join("gone"));
+    let error = transcripts.writer(task(), TURN).unwrap_err();
+    assert!(matches!(error, StoreError::Moved { .. }), "{error}");
+    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
 #[test]
