@@ -18,6 +18,8 @@ pub struct Turn {
     pub withdrawn: usize,
     pub outcome: TurnOutcome,
     pub usage: Usage,
+    /// The usage holds what earlier turns of the session used unseen.
+    pub covers_lost: bool,
 }
 
 impl Turn {
@@ -100,6 +102,7 @@ impl<'a> Engine<'a> {
             withdrawn: 0,
             outcome: TurnOutcome::OutputLost,
             usage: Usage::default(),
+            covers_lost: false,
         };
         let mut interrupted = false;
         loop {
@@ -122,10 +125,16 @@ impl<'a> Engine<'a> {
                     order(session, SessionCommand::Reply { call, reply }).await;
                 }
                 SessionEvent::Withdrawn { .. } => turn.withdrawn += 1,
-                SessionEvent::TurnEnded { outcome, usage, .. } => {
+                SessionEvent::TurnEnded {
+                    outcome,
+                    usage,
+                    covers_lost,
+                    ..
+                } => {
                     return Turn {
                         outcome,
                         usage,
+                        covers_lost,
                         ..turn
                     };
                 }

@@ -615,7 +615,9 @@ async fn what_a_kill_kept_from_being_recorded_is_charged_to_the_next_turn() {
     signal(&session, Signal::TERM);
     closed(&mut session).await;
     let mut session = bench.again().await;
-    let both = price(bench.turn(&mut session, "three").await.usage);
+    let third = bench.turn(&mut session, "three").await;
+    assert_eq!(third.covers_lost, counts_on);
+    let both = price(third.usage);
     let calls = bench.api.as_ref().unwrap().requests().len() as u64;
     assert_eq!(calls, 3);
     let charged = price(bench.recorded.used.unwrap());
@@ -649,7 +651,9 @@ async fn what_a_turn_that_was_cut_off_had_used_is_exact_or_unknown() {
         signal(&session, kill);
         closed(&mut session).await;
         let mut session = bench.again().await;
-        let both = price(bench.turn(&mut session, "three").await.usage);
+        let third = bench.turn(&mut session, "three").await;
+        assert_eq!(third.covers_lost, exact);
+        let both = price(third.usage);
         assert_eq!(both.1, one.1 * 2, "the tokens are known");
         assert_eq!(both.0, one.0.map(|micros| micros * 2).filter(|_| exact));
         close(session).await;

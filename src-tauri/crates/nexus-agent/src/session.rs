@@ -139,6 +139,8 @@ pub enum SessionEvent {
     TurnEnded {
         outcome: TurnOutcome,
         usage: Usage,
+        /// The usage holds all that earlier turns of the session used without being recorded.
+        covers_lost: bool,
         duration: Duration,
     },
     /// The process and everything it started are gone. Always the last event.

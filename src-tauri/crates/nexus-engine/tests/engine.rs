@@ -169,6 +169,7 @@ async fn play(
         let ended = SessionEvent::TurnEnded {
             outcome,
             usage,
+            covers_lost: false,
             duration: Duration::from_millis(3),
         };
         tell.send(ended).await.unwrap();

@@ -7,7 +7,8 @@
 
 use super::{
     install::Version,
-    mcp, memory,
+    mcp,
+    memory::{self, Unrecorded},
     translate::{self, Seen, Totals},
     wire::{
         Account, Answer, ApiRetry, Asked, CommandState, Content, ContextUsage, ControlAnswer, Line,
@@ -72,8 +73,7 @@ pub(crate) struct Past {
     pub(crate) resumed: bool,
     /// Nothing says yet whether it remembers that, so it is asked.
     pub(crate) unproved: bool,
-    /// What was used in the session and never recorded.
-    pub(crate) unrecorded: Usage,
+    pub(crate) unrecorded: Unrecorded,
 }
 
 #[derive(Debug)]
@@ -94,6 +94,8 @@ pub(crate) struct Conversation {
     totals: Totals,
     /// Used by turns nobody asked for; added to the next turn of ours.
     unasked: Usage,
+    /// With that, all of the session's past is paid for.
+    covers_lost: bool,
     /// The program says which prompt it works on. Older versions do not.
     has_lifecycle: bool,
 }
@@ -178,7 +180,8 @@ impl Conversation {
             waiting: HashMap::new(),
             totals: Totals::default(),
             // What a kill kept from being recorded is paid for by the next turn.
-            unasked: past.unrecorded,
+            unasked: past.unrecorded.used,
+            covers_lost: past.unrecorded.is_all,
             has_lifecycle: false,
         };
         (conversation, vec![write(&initialize)])
@@ -614,6 +617,7 @@ impl Conversation {
             return Vec::new();
         }
         if session != self.session.to_string() {
+            self.covers_lost = false;
             return self.abandon(self.other_session(session), Usage::default(), now);
         }
         // An interrupt that came before the turn had begun was answered and forgotten.
@@ -713,6 +717,7 @@ impl Conversation {
         acts.push(Act::Tell(SessionEvent::TurnEnded {
             outcome,
             usage: used.plus(std::mem::take(&mut self.unasked)),
+            covers_lost: std::mem::take(&mut self.covers_lost),
             duration: now - turn.started,
         }));
         acts
@@ -782,6 +787,8 @@ impl Conversation {
             self.state = State::Leaving;
             return vec![Act::Opened(Err(how))];
         }
+        // What this turn used is lost in its turn.
+        self.covers_lost = false;
         let mut acts = self.end_turn(how.clone(), Usage::default(), now);
         self.state = State::Leaving;
         acts.push(Act::Tell(SessionEvent::Closed { how }));

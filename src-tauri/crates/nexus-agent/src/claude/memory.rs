@@ -53,8 +53,21 @@ pub(crate) struct Memory {
     whole: bool,
     /// The tokens of every answer in the file.
     answered: Usage,
+    /// The last turn whose prompt is in the conversation.
+    asked: u32,
     /// What the program has written down as used in all, the last time it ended in order.
     counted: Option<Usage>,
+    /// That was after everything else.
+    ended_in_order: bool,
+}
+
+/// What was used in a session and never recorded, because a process or NEXUS itself was killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unrecorded {
+    /// Its cost is known only where the program's own count covers all of it.
+    pub(crate) used: Usage,
+    /// Nothing else of the session's past is missing on record.
+    pub(crate) is_all: bool,
 }
 
 impl Memory {
@@ -88,9 +101,22 @@ impl Memory {
         })
     }
 
-    /// What was used in this session and never recorded, because a process or NEXUS itself was
-    /// killed. Its cost is known only where the program's own count covers all of it.
-    pub(crate) fn unrecorded(&self, recorded: &Usage) -> Usage {
+    /// What was used in this session beyond what is on record.
+    pub(crate) fn unrecorded(&self, recorded: &Recorded) -> Unrecorded {
+        let Some(before) = recorded.used else {
+            return Unrecorded::default();
+        };
+        let used = self.used_since(&before);
+        let exact = self.ended_in_order && (used.cost.is_some() || used == Usage::default());
+        // A turn that nobody saw the end of has to be there, or it may be missing here too.
+        let is_there = used.tokens() > 0 || self.asked > recorded.turns;
+        Unrecorded {
+            used,
+            is_all: exact && is_there,
+        }
+    }
+
+    fn used_since(&self, recorded: &Usage) -> Usage {
         let counted = self.counted.filter(|counted| {
             // The count is written when a process ends in order. Behind that it has a hole.
             counted.tokens() >= self.answered.tokens()
@@ -124,6 +150,7 @@ struct Found {
     last: Option<String>,
     usage: HashMap<String, MessageUsage>,
     counted: Option<Usage>,
+    ended_in_order: bool,
 }
 
 struct Entry {
@@ -217,6 +244,7 @@ impl Found {
             "cost-state" => {
                 if let Ok(state) = serde_json::from_slice::<CostState>(line) {
                     self.counted = Some(state.used());
+                    self.ended_in_order = true;
                 }
                 return;
             }
@@ -228,6 +256,7 @@ impl Found {
         };
         if speaks {
             self.last = Some(uuid.clone());
+            self.ended_in_order = false;
         }
         self.entries.insert(uuid, entry);
     }
@@ -238,6 +267,7 @@ impl Found {
         let mut memory = Memory {
             answered: self.answered(),
             counted: self.counted,
+            ended_in_order: self.ended_in_order,
             ..Memory::default()
         };
         let mut next = self.last;
@@ -250,6 +280,7 @@ impl Found {
             answered |= entry.answers;
             if let Some(turn) = entry.turn {
                 memory.marked = true;
+                memory.asked = memory.asked.max(turn);
                 if std::mem::take(&mut answered) {
                     memory.reaches = memory.reaches.max(turn);
                 }

@@ -25,7 +25,8 @@ pub use session_file::{NotMoved, SessionFile, SessionFiles};
 use crate::{Backend, BaseUrl, Session, SessionSpec};
 use async_trait::async_trait;
 use conversation::{Past, Program};
-use nexus_core::{TurnOutcome, Usage};
+use memory::Unrecorded;
+use nexus_core::TurnOutcome;
 use nexus_process::{Launcher, Spawn, Stdin, Tag};
 use session_file::Recollection;
 
@@ -65,11 +66,9 @@ impl ClaudeCode {
         if let Some(message) = recollection.objection(&spec.recorded) {
             return Err(TurnOutcome::SessionLost { message });
         }
-        let unrecorded = match (&recollection, &spec.recorded.used) {
-            (Recollection::Memory(memory), Some(used)) => memory.unrecorded(used),
-            (Recollection::Memory(_) | Recollection::NoFile(_) | Recollection::Unknown, _) => {
-                Usage::default()
-            }
+        let unrecorded = match &recollection {
+            Recollection::Memory(memory) => memory.unrecorded(&spec.recorded),
+            Recollection::NoFile(_) | Recollection::Unknown => Unrecorded::default(),
         };
         let past = Past {
             resumed: true,

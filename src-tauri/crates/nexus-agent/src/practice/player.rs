@@ -114,6 +114,7 @@ impl Player {
                 cost: Some(Usd::ZERO),
                 ..Usage::default()
             },
+            covers_lost: false,
             duration: started.elapsed(),
         };
         let heard = self.events.send(ended).await;

@@ -100,6 +100,8 @@ struct RunningTurn {
     stopping: bool,
     /// It is on record that a command of it may have effects elsewhere; once is enough.
     reached_out: bool,
+    /// What it used holds what earlier turns of the session used unseen.
+    covers_lost: bool,
     transcript: Option<TranscriptWriter>,
 }
 
@@ -192,6 +194,7 @@ impl Sitter {
             streaming: false,
             stopping: false,
             reached_out: false,
+            covers_lost: false,
             transcript,
         });
         // A process keeps to what it was told at its start, so under a cap it starts anew.
@@ -345,8 +348,12 @@ impl Sitter {
             Some(SessionEvent::TurnEnded {
                 outcome,
                 usage,
+                covers_lost,
                 duration,
             }) => {
+                if let Some(turn) = &mut self.turn {
+                    turn.covers_lost = covers_lost;
+                }
                 self.end_turn(outcome, usage, Some(duration)).await;
             }
             Some(SessionEvent::Closed { how }) => self.closed(how).await,
@@ -709,7 +716,7 @@ impl Sitter {
             outcome,
             usage,
             duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            covers_lost: false,
+            covers_lost: turn.covers_lost,
         };
         self.tools
             .inbox

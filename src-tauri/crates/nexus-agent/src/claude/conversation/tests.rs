@@ -59,7 +59,7 @@ impl Play {
         let past = Past {
             resumed: true,
             unproved: true,
-            unrecorded: Usage::default(),
+            unrecorded: Unrecorded::default(),
         };
         Self::with_past(false, past)
     }
@@ -658,21 +658,46 @@ fn what_was_lost_before_is_paid_for_by_the_next_turn_alone() {
     let past = Past {
         resumed: true,
         unproved: false,
-        unrecorded: Usage {
-            input_tokens: 50,
-            cost: Some(Usd::from_micros(400)),
-            ..Usage::default()
+        unrecorded: Unrecorded {
+            used: Usage {
+                input_tokens: 50,
+                cost: Some(Usd::from_micros(400)),
+                ..Usage::default()
+            },
+            is_all: true,
         },
     };
     let mut play = Play::with_past(false, past);
     play.hears(initialized());
-    for (tokens, micros) in [(150, 1200), (100, 800)] {
+    for (tokens, micros, covers) in [(150, 1200, true), (100, 800, false)] {
         play.ordered(SessionCommand::Prompt("go".to_owned()));
         let acts = play.result_of_ours(json!({}));
         let (_, usage) = ended_turn(&acts);
         assert_eq!(usage.input_tokens, tokens);
         assert_eq!(usage.cost, Some(Usd::from_micros(micros)));
+        let covers_lost = acts.iter().any(|act| {
+            matches!(
+                act,
+                Act::Tell(SessionEvent::TurnEnded {
+                    covers_lost: true,
+                    ..
+                })
+            )
+        });
+        assert_eq!(covers_lost, covers);
     }
+    // A turn that is lost itself covers nothing.
+    let mut play = Play::with_past(false, past);
+    play.hears(initialized());
+    play.ordered(SessionCommand::Prompt("go".to_owned()));
+    let acts = play.ends(Ended::Signalled { signal: 9 });
+    assert!(matches!(
+        &acts[0],
+        Act::Tell(SessionEvent::TurnEnded {
+            covers_lost: false,
+            ..
+        })
+    ));
 }
 
 #[test]

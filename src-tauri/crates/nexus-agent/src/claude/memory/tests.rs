@@ -191,24 +191,41 @@ fn used(turns: u64, micros: Option<u64>) -> Usage {
     }
 }
 
+/// What is missing after so many recorded turns that cost so much, and whether it is all.
+fn missing(file: &Lines, turns: u32, micros: Option<u64>) -> (Usage, bool) {
+    let recorded = Recorded {
+        turns,
+        used: Some(used(u64::from(turns), micros)),
+    };
+    let missing = file.read().unrecorded(&recorded);
+    (missing.used, missing.is_all)
+}
+
 #[test]
 fn what_was_not_recorded_is_exact_or_unknown() {
     let file = Lines::default().turn(1).turn(2).turn(3);
-    let counted = file.clone().cost(3, 0.0024).read();
-    assert_eq!(counted.unrecorded(&used(3, Some(2400))), Usage::default());
-    assert_eq!(counted.unrecorded(&used(2, Some(1600))), used(1, Some(800)));
-    assert_eq!(counted.unrecorded(&Usage::default()), used(3, Some(2400)));
-    let unpriced = counted.unrecorded(&used(2, None));
-    assert_eq!(unpriced, used(1, None), "what was recorded has no price");
+    let nothing = Usage::default();
+    let counted = file.clone().cost(3, 0.0024);
+    assert_eq!(missing(&counted, 3, Some(2400)), (nothing, false));
+    assert_eq!(missing(&counted, 2, Some(1600)), (used(1, Some(800)), true));
+    assert_eq!(missing(&counted, 0, None), (used(3, Some(2400)), true));
+    let unpriced = missing(&counted, 2, None);
+    assert_eq!(unpriced, (used(1, None), false), "the record has no price");
+    let nobody = counted.read().unrecorded(&recorded(1));
+    assert_eq!(nobody, Unrecorded::default(), "nobody wants to know");
     // The process that took the third turn was killed: the program counted two.
-    let hole = Lines::default()
-        .turn(1)
-        .turn(2)
-        .cost(2, 0.0016)
-        .turn(3)
-        .read();
-    assert_eq!(hole.unrecorded(&used(3, Some(2400))), Usage::default());
-    assert_eq!(hole.unrecorded(&used(2, Some(1600))), used(1, None));
-    let never = file.read();
-    assert_eq!(never.unrecorded(&used(1, Some(800))), used(2, None));
+    let hole = Lines::default().turn(1).turn(2).cost(2, 0.0016).turn(3);
+    assert_eq!(missing(&hole, 3, Some(2400)), (nothing, false));
+    assert_eq!(missing(&hole, 2, Some(1600)), (used(1, None), false));
+    assert_eq!(missing(&file, 1, Some(800)), (used(2, None), false));
+}
+
+#[test]
+fn a_turn_that_used_nothing_is_known_to_have_used_nothing() {
+    let asked = Lines::default().turn(1).prompt(&marked("and?", ours(), 2));
+    let ended = asked.clone().cost(1, 0.0008);
+    assert_eq!(missing(&ended, 1, Some(800)), (Usage::default(), true));
+    let killed = Lines::default().turn(1).cost(1, 0.0008);
+    let killed = killed.prompt(&marked("and?", ours(), 2));
+    assert_eq!(missing(&killed, 1, Some(800)), (Usage::default(), false));
 }
