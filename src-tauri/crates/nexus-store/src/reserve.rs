@@ -53,6 +53,11 @@ pub(crate) fn release(place: &Place) -> Result<u64, StoreError> {
     Ok(given)
 }
 
+/// Is room kept back?
+pub(crate) fn is_there(place: &Place) -> bool {
+    fs::symlink_metadata(place.reserve()).is_ok_and(|kept| kept.len() > 0)
+}
+
 /// Takes `size` bytes of the disk.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 fn fill(file: &File, size: u64) -> io::Result<()> {

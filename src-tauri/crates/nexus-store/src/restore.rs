@@ -216,17 +216,16 @@ mod tests {
         Store::open_with(dir, StoreKey::Plain, StoreOptions { reserve: 0 })
     }
 
-    fn append(store: &mut Store, count: usize) {
-        for _ in 0..count {
-            let n = store.last_seq().unwrap() + 1;
-            let event = NewEvent {
-                stream: "task",
-                kind: "said",
-                at: Timestamp::from_millis(5),
-                body: format!("<{n}>{}", "x".repeat(700)),
-            };
-            store.append(&[event], &[]).unwrap();
-        }
+    fn append(store: &mut Store, count: u64) {
+        let first = store.last_seq().unwrap() + 1;
+        let event = |n| NewEvent {
+            stream: "task",
+            kind: "said",
+            at: Timestamp::from_millis(5),
+            body: format!("<{n}>{}", "x".repeat(700)),
+        };
+        let batch: Vec<_> = (first..first + count).map(event).collect();
+        store.append(&batch, &[]).unwrap();
     }
 
     /// A store with a backup of its first 20 events, 20 more, and an early page that is noise.

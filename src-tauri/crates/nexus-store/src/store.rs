@@ -57,6 +57,8 @@ pub struct Store {
     revision: u64,
     /// The end of a batch of which nobody could say whether it was recorded.
     unsure: Option<Head>,
+    /// How much room is kept back, in bytes.
+    reserve: u64,
 }
 
 /// The reading side. Any process may hold one while the owner writes.
@@ -117,6 +119,7 @@ impl Store {
             head,
             revision,
             unsure: None,
+            reserve: options.reserve,
         })
     }
 
@@ -254,6 +257,14 @@ impl Store {
     pub fn release_reserve(&self) -> Result<u64, StoreError> {
         self.refuse_if_moved()?;
         reserve::release(&self.reader.place)
+    }
+
+    /// Keeps room back again after [`Store::release_reserve`], if the disk has enough of it;
+    /// `false` when it has not.
+    pub fn keep_reserve(&self) -> Result<bool, StoreError> {
+        self.refuse_if_moved()?;
+        reserve::make(&self.reader.place, self.reserve);
+        Ok(self.reserve == 0 || reserve::is_there(&self.reader.place))
     }
 
     /// Writes down outside of the database where it ends.
