@@ -96,7 +96,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What is there and what is missing on this machine. */
+        /**
+         * What is there and what is missing on this machine, and where what NEXUS has on record and
+         *     what is there differ. Repairs nothing.
+         */
         get: operations["get_doctor"];
         put?: never;
         post?: never;
@@ -156,6 +159,23 @@ export interface paths {
         post?: never;
         /** Removes a key from the keychain. */
         delete: operations["remove_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/kpis": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How well NEXUS does, computed from the log. What was not measured has no value. */
+        get: operations["kpis"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -589,6 +609,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/trash": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was put aside and can be brought back, newest first. */
+        get: operations["list_trash"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/trash/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Brings something back from the trash to where it was. */
+        post: operations["restore_trash"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -711,6 +765,8 @@ export interface components {
             /** @description Newest first. */
             tasks: components["schemas"]["TaskCard"][];
             today: components["schemas"]["TodayView"];
+            /** @description Why nothing can be recorded now. Nothing is under way then, and nothing was lost. */
+            trouble?: string | null;
             version: string;
         };
         /** @description A new cost cap. */
@@ -781,6 +837,30 @@ export interface components {
             checks: components["schemas"]["EvidenceView"][];
             tree: string;
         };
+        /**
+         * @description How much a difference matters.
+         * @enum {string}
+         */
+        DifferenceSeverity: "note" | "warning" | "error";
+        /** @description A difference between what NEXUS has on record and what is there. */
+        DifferenceView: {
+            /** @description Stable name. Each has a section in `docs/doctor.md`. */
+            code: string;
+            /** @description What it means. */
+            explanation: string;
+            /**
+             * @description What `nexus doctor --fix` does about it. `null` when that is for a person to do; the
+             *     explanation then says what.
+             */
+            fix?: string | null;
+            /** @description It was repaired just now. */
+            fixed: boolean;
+            /** @description What was found there. */
+            found: string;
+            severity: components["schemas"]["DifferenceSeverity"];
+            /** @description The thing: a path, a task's short name, a session's id, a process number. */
+            what: string;
+        };
         /** @description A unified diff. */
         DiffView: {
             patch: string;
@@ -806,6 +886,13 @@ export interface components {
         /** @description What `doctor` found. */
         DoctorView: {
             checks: components["schemas"]["DoctorCheck"][];
+            /** @description Where what NEXUS has on record and what is there differ. */
+            differences: components["schemas"]["DifferenceView"][];
+            /**
+             * @description Another NEXUS runs with this data folder. Then the doctor only looks: repairing waits
+             *     until it is closed.
+             */
+            owned: boolean;
             /** @description Everything a Claude task needs is there. */
             ready: boolean;
         };
@@ -932,6 +1019,43 @@ export interface components {
             name: string;
             /** @description `keychain` or `environment`. */
             source: string;
+        };
+        /** @description A part of a key figure. */
+        KpiPart: {
+            /** Format: int64 */
+            sample: number;
+            title: string;
+            unit: string;
+            /** Format: double */
+            value: number;
+        };
+        /** @description A key figure, computed from the log and from nothing else. */
+        KpiView: {
+            /** @description Stable name: `task_completion_rate`, `response_time`… */
+            code: string;
+            /** @description How it is computed, in words. */
+            formula: string;
+            /** @description Whether the target is met; `null` when there is no value. */
+            met?: boolean | null;
+            /** @description What it is made of, such as a line for each agent. */
+            parts: components["schemas"]["KpiPart"][];
+            /**
+             * Format: int64
+             * @description How many cases `value` is computed from.
+             */
+            sample: number;
+            /** @description What it should be, such as `> 95 %`. */
+            target: string;
+            /** @description The value in words, or that it was not measured yet and what is missing. */
+            text: string;
+            title: string;
+            /** @description `%`, `s` or another unit of `value`. */
+            unit: string;
+            /**
+             * Format: double
+             * @description `null` when it was not measured yet. It is never estimated.
+             */
+            value?: number | null;
         };
         /** @description A message on the bus. */
         MessageView: {
@@ -1314,6 +1438,23 @@ export interface components {
             caps: components["schemas"]["CapsView"];
             spent: components["schemas"]["SpentView"];
         };
+        /** @description Something that was put aside and can be brought back. */
+        TrashView: {
+            /**
+             * Format: date-time
+             * @description When it was put aside.
+             */
+            at: string;
+            /** @description The code of the difference for which it was. */
+            code: string;
+            /** @description Where it was. */
+            from: string;
+            id: string;
+            /** @description Where it is. */
+            path: string;
+            /** @description Why it was put aside. */
+            why: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -1563,6 +1704,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    kpis: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KpiView"][];
+                };
             };
         };
     };
@@ -2344,6 +2512,62 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TodayView"];
+                };
+            };
+        };
+    };
+    list_trash: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrashView"][];
+                };
+            };
+        };
+    };
+    restore_trash: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrashView"];
                 };
             };
         };

@@ -1,13 +1,20 @@
-//! What a Claude task needs, looked at one by one, each with what was found and what to do.
+//! What a Claude task needs, looked at one by one, each with what was found and what to do; and
+//! whether what NEXUS has on record agrees with what is there.
 
-use crate::view::{DoctorCheck, DoctorState, DoctorView};
+use crate::{
+    present,
+    view::{DoctorCheck, DoctorState, DoctorView},
+};
 use nexus_agent::{Credential, Installation};
 use nexus_engine::Machine;
 use nexus_secrets::SecretName;
 use nexus_workspace::Git;
 
-/// Looks at the machine. Calls no model, starts no agent, changes nothing.
-pub async fn doctor(machine: &Machine) -> DoctorView {
+/// Looks at the machine and the data folder. Calls no model and starts no agent. With `repair`
+/// it mends what can be mended without losing anything; else it changes nothing.
+pub async fn doctor(machine: &Machine, repair: bool) -> DoctorView {
+    let here = machine.clone();
+    let compared = tokio::task::spawn_blocking(move || here.reconcile(repair));
     let installation = machine
         .search
         .find(&machine.launcher, &machine.environment)
@@ -36,7 +43,18 @@ pub async fn doctor(machine: &Machine) -> DoctorView {
     let ready = checks
         .iter()
         .all(|check| check.state != DoctorState::Broken);
-    DoctorView { ready, checks }
+    // Only a program that ends cuts this short, and then nobody reads the answer.
+    let compared = compared.await.unwrap_or_default();
+    DoctorView {
+        ready,
+        checks,
+        differences: compared
+            .differences
+            .iter()
+            .map(present::difference)
+            .collect(),
+        owned: compared.owned,
+    }
 }
 
 fn check(

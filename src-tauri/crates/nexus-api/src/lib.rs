@@ -14,7 +14,7 @@ pub mod view;
 pub use doctor::doctor;
 pub use error::{ApiError, ErrorCode};
 pub use owner::{CallError, Client, Connection, Owner, connect, look};
-pub use routes::{App, seq_of, views};
+pub use routes::{App, restore_trashed, seq_of, trash, views};
 
 use axum::Router;
 use utoipa::OpenApi as _;

@@ -1,10 +1,13 @@
 //! The operations. Each converts, calls the engine, converts back.
 
+mod care;
 mod limits;
 mod trust;
 
+pub use care::{restore_trashed, trash};
+
 use crate::{
-    doctor::{self, doctor as examine},
+    doctor,
     error::{ApiError, ErrorCode},
     present,
     view::*,
@@ -59,7 +62,7 @@ pub(crate) fn operations() -> OpenApiRouter<App> {
         .routes(routes!(inspect))
         .routes(routes!(practice))
         .routes(routes!(agents))
-        .routes(routes!(get_doctor))
+        .merge(care::operations())
         .routes(routes!(list_keys))
         .routes(routes!(set_key, remove_key))
         .routes(routes!(events))
@@ -358,12 +361,6 @@ async fn practice(State(app): State<App>) -> Result<(StatusCode, Json<TaskCard>)
 #[utoipa::path(get, path = "/agents", responses((status = 200, body = Vec<AgentView>)))]
 async fn agents(State(app): State<App>) -> Json<Vec<AgentView>> {
     Json(present::agents(&app.engine.tasks().1))
-}
-
-/// What is there and what is missing on this machine.
-#[utoipa::path(get, path = "/doctor", responses((status = 200, body = DoctorView)))]
-async fn get_doctor(State(app): State<App>) -> Json<DoctorView> {
-    Json(examine(&app.machine).await)
 }
 
 /// The saved keys, as far as anyone may see them.

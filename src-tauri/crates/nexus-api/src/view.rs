@@ -3,6 +3,10 @@
 //! These types are the contract with the window, the browser and the command line. The core's
 //! types stay inside; everything here is made from them in [`crate::present`].
 
+mod care;
+
+pub use care::*;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -802,37 +806,6 @@ impl std::fmt::Debug for KeyBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("KeyBody(hidden)")
     }
-}
-
-/// What `doctor` found.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct DoctorView {
-    /// Everything a Claude task needs is there.
-    pub ready: bool,
-    pub checks: Vec<DoctorCheck>,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct DoctorCheck {
-    /// Stable name: `git`, `claude`, `login`, `keychain`, `data_folder`…
-    pub code: String,
-    pub title: String,
-    pub state: DoctorState,
-    /// What was found.
-    pub found: String,
-    /// What to do about it; empty when all is well.
-    pub fix: String,
-}
-
-/// How a thing is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DoctorState {
-    Ok,
-    /// Works, with something missing.
-    Warning,
-    Broken,
 }
 
 /// Why a request was not met: RFC 9457 `application/problem+json`.

@@ -1,10 +1,12 @@
 //! From the core's values to what is shown: no state, no decision, only words and shapes.
 
 mod agents;
+mod care;
 mod timeline;
 mod trust;
 
 pub use agents::agents;
+pub use care::{difference, kpi, trashed};
 pub use timeline::{change, timeline};
 pub use trust::{allowed, approvals, sessions};
 

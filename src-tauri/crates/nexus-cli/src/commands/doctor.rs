@@ -19,7 +19,7 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) async fn run(self) -> Result<u8, Failure> {
-        let found = nexus_api::doctor(&host::machine()?).await;
+        let found = nexus_api::doctor(&host::machine()?, false).await;
         if self.json {
             print_json(&found);
         } else {
