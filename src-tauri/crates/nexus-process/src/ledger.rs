@@ -101,16 +101,27 @@ fn kill_all(roots: &dyn Fn() -> BTreeSet<ProcessIdentity>) -> Leftover {
     let deadline = Instant::now() + KILL_LIMIT;
     let mut killed = BTreeSet::new();
     loop {
+        // Without descriptors to look with, nothing is seen, which does not mean that nothing is
+        // there.
+        let could_see = procfs::can_be_read();
         let found = freeze(&|| killed.union(&roots()).copied().collect());
-        if found.is_empty() {
+        let seen = could_see && procfs::can_be_read();
+        if found.is_empty() && seen {
             return match killed.len() {
                 0 => Leftover::NothingThere,
                 processes => Leftover::Killed { processes },
             };
         }
         if Instant::now() >= deadline {
-            let processes = found.into_iter().collect();
+            let processes = if seen {
+                found.into_iter().collect()
+            } else {
+                killed.union(&roots()).copied().collect()
+            };
             return Leftover::Survived { processes };
+        }
+        if !seen {
+            std::thread::sleep(ROUND);
         }
         for process in &found {
             signal(*process, Signal::KILL);

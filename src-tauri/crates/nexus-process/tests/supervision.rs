@@ -535,6 +535,163 @@ async fn send(signal: &str, to: ProcessIdentity) {
     assert!(sent.await.expect("starting kill").success());
 }
 
+/// A launcher whose guard starts the program in the script, and cannot kill a process of it.
+///
+/// Only root can make a process that a guard may not kill, by taking that right from the guard.
+/// Elsewhere a double says what a guard would say.
+fn powerless(folder: &Path) -> (Launcher, Spawn) {
+    use std::os::unix::fs::PermissionsExt;
+    let (guard, program) = if rustix::process::geteuid().is_root() {
+        (
+            format!("exec setpriv --bounding-set=-kill --inh-caps=-kill -- '{FIXTURE}' \"$@\""),
+            "setpriv --reuid=65534 --clear-groups sleep 1000 & echo $! > pid; wait",
+        )
+    } else {
+        (
+            POWERLESS_DOUBLE.replace("FOLDER", &folder.to_string_lossy()),
+            "",
+        )
+    };
+    let file = folder.join("guard");
+    std::fs::write(&file, format!("#!/bin/sh\n{guard}\n")).expect("writing");
+    let runnable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&file, runnable).expect("making it runnable");
+    let spawn = Spawn {
+        args: vec!["-c".into(), program.into()],
+        env: vec![("PATH".into(), std::env::var_os("PATH").expect("a PATH"))],
+        output: Output::Null,
+        ..Spawn::new("/bin/sh", folder)
+    };
+    (Launcher::new(file), spawn)
+}
+
+/// Speaks as a guard does: the order comes behind the start message, which has no line ending.
+const POWERLESS_DOUBLE: &str = r#"
+sleep 1000 &
+read -r row < /proc/$!/stat
+set -- $! ${row##*) }
+process="{\"pid\":$1,\"start_ticks\":${21}}"
+echo "{\"started\":$process}" >&0
+echo "$1" > 'FOLDER/pid'
+while read -r order; do
+    case $order in
+    *'"kill"') break ;;
+    esac
+done
+echo "{\"still_there\":[$process]}" >&0
+wait "$1"
+echo '{"signalled":{"signal":9}}' >&0
+echo '"gone"' >&0
+"#;
+
+/// The number of the process that withstands, once it runs.
+async fn withstanding(folder: &Path) -> ProcessIdentity {
+    let mut found = None;
+    eventually("a process withstands", || {
+        let pid = std::fs::read_to_string(folder.join("pid")).unwrap_or_default();
+        let pid = pid.trim().parse().ok();
+        found = pid.and_then(identity_of).filter(|process| {
+            let name = std::fs::read_to_string(format!("/proc/{}/comm", process.pid));
+            name.is_ok_and(|name| name.trim() == "sleep")
+        });
+        found.is_some()
+    })
+    .await;
+    found.expect("found")
+}
+
+#[tokio::test]
+async fn what_withstands_being_killed_is_named_and_not_called_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (launcher, spawn) = powerless(folder.path());
+    let process = launcher.spawn(spawn).await.expect("starting");
+    let rock = withstanding(folder.path()).await;
+    assert_eq!(process.still_there(), None);
+
+    let there = process
+        .stop(Duration::ZERO)
+        .await
+        .expect_err("it cannot be killed");
+    assert_eq!(there.processes, [rock]);
+    assert!(there.to_string().contains(&rock.pid.to_string()), "{there}");
+    assert_eq!(process.still_there(), Some(there.clone()));
+    assert_eq!(process.settled().await, Err(there));
+    assert!(is_alive(rock));
+    tokio::select! {
+        biased;
+        ended = process.wait() => panic!("it lives, and is said to have ended: {ended:?}"),
+        () = launcher.all_gone() => panic!("it lives, and is said to be gone"),
+        () = tokio::task::yield_now() => {}
+    }
+
+    send("KILL", rock).await;
+    let ended = process.wait().await;
+    assert!(matches!(ended, Ended::Signalled { .. }), "{ended:?}");
+    assert_eq!(process.still_there(), None);
+    launcher.all_gone().await;
+}
+
+#[tokio::test]
+async fn a_run_that_leaves_what_cannot_be_killed_says_so() {
+    use nexus_process::{Run, RunEnd};
+    let folder = tempfile::tempdir().expect("a folder");
+    let (launcher, spawn) = powerless(folder.path());
+    let run = Run {
+        spawn,
+        output: folder.path().join("output"),
+        output_limit: 0,
+        tail_limit: 0,
+        deadline: Duration::from_secs(60),
+    };
+    let running = launcher.begin(run).await.expect("an output file");
+    let rock = withstanding(folder.path()).await;
+    let report = running.finish(async {}).await.expect("an output file");
+    let RunEnd::StillThere(there) = report.end else {
+        panic!("{report:?}");
+    };
+    assert_eq!(there.processes, [rock]);
+    send("KILL", rock).await;
+    launcher.all_gone().await;
+}
+
+#[tokio::test]
+async fn a_lack_of_descriptors_is_named_and_passes() {
+    shortage("files", "too many files open", FIXTURE.as_ref(), None).await;
+}
+
+#[tokio::test]
+async fn a_lack_of_processes_is_named_and_passes() {
+    // Root has no such limit, so somebody else plays this where the tests run as root. The
+    // program has to be where everybody may run it.
+    let folder = tempfile::Builder::new()
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .tempdir()
+        .expect("a folder");
+    let copy = folder.path().join("fixture");
+    std::fs::copy(FIXTURE, &copy).expect("copying");
+    let nobody = rustix::process::geteuid().is_root().then_some(65534);
+    shortage("processes", "too many processes", &copy, nobody).await;
+}
+
+/// Has the fixture run into a limit, and start again when it is lifted.
+async fn shortage(of: &str, says: &str, fixture: &Path, user: Option<u32>) {
+    let mut command = tokio::process::Command::new(fixture);
+    command.args(["shortage", of]);
+    if let Some(user) = user {
+        command.uid(user);
+    }
+    let output = command.output().await.expect("starting");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let shown: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let refused = shown["refused"].as_str().expect("a sentence");
+    assert!(refused.contains(says), "{refused}");
+    assert_eq!(
+        shown["after"],
+        serde_json::json!({"type": "exited", "code": 0})
+    );
+    assert_eq!(shown["left"], 0);
+}
+
 /// A process that plays NEXUS, started and killed by the tests below.
 struct StandIn {
     child: tokio::process::Child,
