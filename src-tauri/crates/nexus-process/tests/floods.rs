@@ -1,10 +1,6 @@
 //! A program that floods costs neither memory nor the attention that others are owed.
 
 #![expect(clippy::expect_used, reason = "what a test sets up has to work")]
-#![expect(
-    clippy::print_stdout,
-    reason = "the figures are for whoever runs the tests"
-)]
 
 use nexus_process::{Ended, Launcher, Line, Lines, Process, Spawn, Stdin};
 use std::{
