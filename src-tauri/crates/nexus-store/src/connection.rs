@@ -22,12 +22,35 @@ pub(crate) enum Access {
 
 /// Opens the existing database `file`, without changing it yet.
 pub(crate) fn open(file: &Path, key: StoreKey, access: Access) -> Result<Connection, StoreError> {
-    refuse_old_sqlite(rusqlite::version_number(), rusqlite::version())?;
     let mode = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
-    let connection = Connection::open_with_flags(file, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    open_as(file, file, key, mode)
+}
+
+/// Opens the database `file` on a disk that nobody can write to, where SQLite cannot make the
+/// index of a write-ahead log that it reads by. There may be no such log.
+pub(crate) fn open_unchanging(file: &Path, key: StoreKey) -> Result<Connection, StoreError> {
+    let path = file.as_os_str().as_encoded_bytes();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    let encoded = path.iter().map(|&byte| match byte {
+        byte if plain(byte) => char::from(byte).to_string(),
+        byte => format!("%{byte:02x}"),
+    });
+    let name = format!("file:{}?immutable=1", encoded.collect::<String>());
+    let mode = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    open_as(file, name.as_ref(), key, mode)
+}
+
+fn open_as(
+    file: &Path,
+    name: &Path,
+    key: StoreKey,
+    mode: OpenFlags,
+) -> Result<Connection, StoreError> {
+    refuse_old_sqlite(rusqlite::version_number(), rusqlite::version())?;
+    let connection = Connection::open_with_flags(name, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| StoreError::sqlite(file, &error))?;
     match key {
         StoreKey::Plain => {}

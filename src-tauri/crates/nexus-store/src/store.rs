@@ -330,7 +330,15 @@ impl Reader {
         }
         let connection = open_existing(&place, key, Access::Read)?;
         let known = migration::known(MIGRATIONS);
-        let found = migration::format(&connection, &place.file, MIGRATIONS)?;
+        let found = migration::format(&connection, &place.file, MIGRATIONS);
+        let (connection, found) = match found {
+            Err(StoreError::ReadOnly { .. }) if is_at_rest(&place) => {
+                let connection = connection::open_unchanging(&place.file, key)?;
+                let found = migration::format(&connection, &place.file, MIGRATIONS)?;
+                (connection, found)
+            }
+            found => (connection, found?),
+        };
         if found < known {
             let file = place.file;
             return Err(StoreError::Older { file, found, known });
@@ -402,6 +410,12 @@ fn compare_revision(connection: &Connection, noted: Option<&Noted>) -> Result<u6
         transaction.commit()?;
     }
     sum::revision(connection)
+}
+
+/// Whether nobody can write to the disk and everything is in the database itself.
+fn is_at_rest(place: &Place) -> bool {
+    let log = fs::metadata(place.beside("-wal")).map_or(0, |log| log.len());
+    log == 0 && place::is_read_only(&place.dir)
 }
 
 /// Opens the database, which is there. An empty file would pass for a new database with SQLite.

@@ -3,7 +3,9 @@
 
 use crate::{Numbers, WRITER, all, append, command, event, open, summary};
 use nexus_core::Timestamp;
-use nexus_store::{NewEvent, NewProcess, Store, StoreKey, StoreOptions, SummaryFilter, Trouble};
+use nexus_store::{
+    NewEvent, NewProcess, Reader, Store, StoreKey, StoreOptions, SummaryFilter, Trouble,
+};
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -31,7 +33,8 @@ impl SmallDisk {
     }
 
     fn data(&self) -> PathBuf {
-        self.mounted.path().join("nexus")
+        // A name that would be something else in an address.
+        self.mounted.path().join("my nexus?#%41")
     }
 
     fn make_read_only(&self) {
@@ -222,6 +225,10 @@ fn a_disk_that_became_read_only_is_named() {
     disk.make_read_only();
     let error = open(&disk.data()).unwrap_err();
     assert_eq!(error.trouble(), Trouble::ReadOnly, "{error}");
+    // It can still be looked at.
+    let reader = Reader::open(&disk.data(), StoreKey::Plain).unwrap();
+    reader.verify().unwrap();
+    assert_eq!(reader.last_seq().unwrap(), 3);
 }
 
 /// A store in use, in a folder in a folder.

@@ -1,7 +1,7 @@
 //! A store opens, or says in words what is in the way.
 
 use crate::{WRITER, all, append, command, open};
-use nexus_store::{Reader, Store, StoreError, StoreKey};
+use nexus_store::{Reader, Store, StoreError, StoreKey, SummaryFilter};
 use rusqlite::Connection;
 use std::{
     fs,
@@ -166,17 +166,34 @@ fn a_folder_that_may_not_be_written_is_named() {
     }
 }
 
-/// A log written by the first format, byte for byte as it was on the disk.
-#[test]
-fn a_log_of_format_1_opens_and_says_what_it_said() {
+/// What a store of an earlier format, byte for byte as it was on the disk, says to this NEXUS.
+fn assert_says_what_it_said(format: &str, summaries: usize, pids: &[u32]) {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/logs");
     let dir = tempfile::tempdir().unwrap();
-    fs::copy(fixtures.join("v1.db"), dir.path().join("nexus.db")).unwrap();
+    let database = fixtures.join(format!("{format}.db"));
+    fs::copy(database, dir.path().join("nexus.db")).unwrap();
     let mut store: Store = open(dir.path()).unwrap();
     let said: String = all(&store)
         .iter()
         .map(|e| format!("{} {} {} {} {}\n", e.seq, e.at, e.stream, e.kind, e.body))
         .collect();
-    assert_eq!(said, fs::read_to_string(fixtures.join("v1.txt")).unwrap());
+    let expected = fs::read_to_string(fixtures.join(format!("{format}.txt"))).unwrap();
+    assert_eq!(said, expected);
+    let found = store.summaries(&SummaryFilter::default()).unwrap();
+    assert_eq!(found.len(), summaries);
+    let open_rows = store.ledger_open().unwrap();
+    let found: Vec<_> = open_rows.iter().map(|row| row.pid).collect();
+    assert_eq!(found, pids);
+    assert!(!store.doubts().any());
     append(&mut store, 1);
+}
+
+#[test]
+fn a_log_of_format_1_opens_and_says_what_it_said() {
+    assert_says_what_it_said("v1", 2, &[4242]);
+}
+
+#[test]
+fn a_log_of_format_2_opens_and_says_what_it_said() {
+    assert_says_what_it_said("v2", 2, &[4711, 4712]);
 }
