@@ -3,7 +3,9 @@
 
 use crate::{all, append, event, open, summary};
 use nexus_core::Timestamp;
-use nexus_store::{Backup, NewProcess, StoreError, SummaryFilter, Trouble, backups, restore};
+use nexus_store::{
+    Backup, NewProcess, Reader, StoreError, StoreKey, SummaryFilter, Trouble, backups, restore,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -232,4 +234,27 @@ fn putting_back_over_a_store_without_fault_loses_nothing() {
     }
     let aside = fs::read_dir(dir.path().join("set-aside")).unwrap();
     assert_eq!(aside.count(), 3, "each time has its own folder");
+}
+
+#[test]
+fn a_reader_backs_up_while_the_owner_goes_on_writing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path()).unwrap();
+    append(&mut store, 50);
+    let folder = dir.path().to_owned();
+    let backing_up = std::thread::spawn(move || {
+        let reader = Reader::open(&folder, StoreKey::Plain).unwrap();
+        let made: Vec<_> = (0..5).map(|_| reader.back_up().unwrap()).collect();
+        made
+    });
+    append(&mut store, 100);
+    let made = backing_up.join().unwrap();
+    assert!(made.is_sorted_by_key(|backup| backup.events));
+    assert!((50..=150).contains(&made[4].events));
+    // Each is a state that the log once had.
+    let newest = &backups(dir.path()).unwrap()[0];
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::copy(&newest.path, database(elsewhere.path())).unwrap();
+    let copied = all(&open(elsewhere.path()).unwrap());
+    assert_eq!(copied, all(&store)[..copied.len()]);
 }
