@@ -1,5 +1,5 @@
 /** The made-up world behind the real paths. */
-import type { Answer, NewTask } from '../src/api/types';
+import type { Answer, Caps, NewTask } from '../src/api/types';
 import type { World } from './world.ts';
 
 export interface Reply {
@@ -11,6 +11,8 @@ const found = (body: unknown): Reply =>
   body === undefined
     ? problem(404, 'not_found', 'There is nothing under this address.')
     : { status: 200, body };
+
+const none: Reply = { status: 204, body: null };
 
 const problem = (status: number, code: string, detail: string): Reply => ({
   status,
@@ -24,7 +26,7 @@ export function answer(world: World, method: string, url: string, body: unknown)
     .split('/')
     .map(decodeURIComponent);
   const sent = (body ?? {}) as Record<string, unknown>;
-  const [head, id = '', tail = ''] = parts;
+  const [head, id = '', tail = '', which = ''] = parts;
   try {
     switch (`${method} ${head}`) {
       case 'GET board':
@@ -56,10 +58,35 @@ export function answer(world: World, method: string, url: string, body: unknown)
         return found(world.keyring.find((key) => key.name === id));
       case 'DELETE keys':
         world.keyring = world.keyring.filter((key) => key.name !== id);
-        return { status: 204, body: null };
+        return none;
+      case 'GET approvals':
+        return found(world.questions());
+      case 'GET rules':
+        return found(world.allowed);
+      case 'DELETE rules':
+        world.revokeRule(Number(id));
+        return none;
+      case 'GET today':
+        return found(world.today);
+      case 'PUT today':
+        return found(world.capDay(sent as unknown as Caps));
+      case 'POST accounts':
+        world.retry();
+        return none;
+      case 'POST stop':
+        world.stop();
+        return none;
       case 'POST approvals':
         return found(world.answer(id, sent as Answer));
+      case 'DELETE tasks': {
+        const task = world.find(id);
+        return found(task && world.revokeGrant(task, which));
+      }
       case 'POST tasks':
+        if (tail === 'sessions') {
+          const task = world.find(id);
+          return found(task && world.replaceSession(task, which));
+        }
         return id === ''
           ? { status: 201, body: world.create(sent as unknown as NewTask) }
           : found(world.command(id, tail, sent));

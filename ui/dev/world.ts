@@ -6,18 +6,25 @@ import type {
   Action,
   Agent,
   AgentState,
+  Allowed,
   Answer,
   Approval,
+  Attempt,
   Board,
+  Caps,
   Change,
+  Difference,
   Doctor,
   FileChange,
   Folder,
+  Grant,
+  Hold,
   Key,
   Message,
   NewTask,
   Project,
   Role,
+  Session,
   Stage,
   StageState,
   Step,
@@ -25,7 +32,9 @@ import type {
   TaskCard,
   TaskState,
   TimelineItem,
+  Today,
 } from '../src/api/types';
+import { noCaps } from '../src/limits/caps.ts';
 
 let count = 0;
 const uuid = () => `00000000-0000-4000-8000-${String(++count).padStart(12, '0')}`;
@@ -33,6 +42,7 @@ const minute = 60_000;
 const ago = (minutes: number) => new Date(Date.now() - minutes * minute).toISOString();
 
 const crew: Role[] = ['aria', 'code', 'alpha', 'beta'];
+const sha = (seed: string) => seed.repeat(64).slice(0, 64);
 const names: Record<Role, string> = {
   prime: 'NEXUS Prime',
   aria: 'Aria',
@@ -97,7 +107,12 @@ export function card(part: Partial<TaskCard> & { state: TaskState }): TaskCard {
     question: null,
     tokens: 0,
     cost_usd: 0,
+    at_least: false,
     budget_usd: null,
+    stopping: false,
+    hold: null,
+    paused: part.state === 'paused' ? 'person' : null,
+    queued: false,
     created_at: ago(60),
     started_at: null,
     updated_at: ago(1),
@@ -111,6 +126,8 @@ export function card(part: Partial<TaskCard> & { state: TaskState }): TaskCard {
   };
 }
 
+const later = (minutes: number) => ago(-minutes);
+
 const question = (task: string, part: Partial<Approval>): Approval => ({
   id: uuid(),
   task_id: task,
@@ -122,6 +139,9 @@ const question = (task: string, part: Partial<Approval>): Approval => ({
     'cargo test --workspace --all-features -- --include-ignored --test-threads=1 2>&1 | tee target/validation.log',
   why: 'The command is not one of the detected checks, and one of its parts (tee) writes a file.',
   options: [],
+  digest: sha('9c1'),
+  expires_at: later(23 * 60),
+  waiting: true,
   ...part,
 });
 
@@ -158,6 +178,7 @@ function cards(): TaskCard[] {
       stages: stages(1),
       tokens: 118_200,
       cost_usd: 1.92,
+      at_least: true,
       budget_usd: 5,
       started_at: ago(14),
       created_at: ago(16),
@@ -208,12 +229,41 @@ function cards(): TaskCard[] {
         text: 'Aria asks: Two session formats are in use. Should old sessions keep working after the move?',
         detail: 'Two session formats are in use. Should old sessions keep working after the move?',
         why: 'The answer decides whether a migration is part of this task.',
+        digest: sha('5e0'),
+        waiting: false,
         options: ['Keep them working for 30 days', 'Sign everyone out once'],
       }),
       tokens: 17_800,
       cost_usd: 0.22,
       started_at: ago(12),
       created_at: ago(13),
+    }),
+    card({
+      name: 'T-20',
+      title: 'Publish the changelog of the last release',
+      state: 'paused',
+      paused: 'unsure',
+      project_id: docs.id,
+      project_name: docs.name,
+      note: 'interrupted while `git push origin release-notes` may have run: look at what it did, then resume to take the step again, or cancel',
+      stages: stages(1, 'waiting'),
+      tokens: 12_700,
+      cost_usd: 0.19,
+      at_least: true,
+      started_at: ago(52),
+      created_at: ago(55),
+    }),
+    card({
+      name: 'T-19',
+      title: 'Replace the mail templates',
+      state: 'paused',
+      paused: 'tokens',
+      note: 'cap of 200000 tokens reached: raise it and resume',
+      stages: stages(1, 'waiting'),
+      tokens: 200_400,
+      cost_usd: 2.71,
+      started_at: ago(80),
+      created_at: ago(85),
     }),
     card({
       name: 'T-12',
@@ -390,6 +440,70 @@ const summaries: Record<string, string> = {
 
 const kinds = ['analysis', 'implementation', 'tests', 'validation'];
 
+/** What the attempts at a step could look like: one that was cut off, one that ended. */
+function attempts(of: TaskCard, stage: Stage, at: number): Attempt[] {
+  if (!of.started_at || stage.state === 'waiting') return [];
+  const begun = Date.parse(of.started_at) + at * 3 * minute;
+  const attempt = (number: number, facts: Partial<Attempt>): Attempt => ({
+    turn_number: at * 2 + number,
+    attempt: number,
+    round: 1,
+    session: `10000000-0000-4000-8000-00000000000${at}`,
+    started_at: new Date(begun + number * 40_000).toISOString(),
+    process: 'closed',
+    turn: 'completed',
+    claim: 'done',
+    verified: 'not_applicable',
+    ...facts,
+  });
+  const cutOff = attempt(1, {
+    process: 'swept',
+    turn: 'output_lost',
+    claim: 'none',
+    verified: 'not_reached',
+  });
+  const checked = of.standing ?? 'pending';
+  const last = {
+    aria: attempt(1, {}),
+    code: attempt(2, { verified: checked }),
+    alpha: attempt(1, { claim: 'text', verified: checked }),
+    beta: attempt(1, { claim: of.standing === 'broken_by_us' ? 'fail' : 'pass' }),
+    prime: attempt(1, {}),
+  }[stage.role];
+  const now =
+    stage.state === 'running' || stage.state === 'needs_you'
+      ? { process: 'running', turn: 'streaming', claim: 'none', verified: 'pending' }
+      : stage.state === 'failed'
+        ? { process: 'killed', turn: 'rate_limited', claim: 'none', verified: 'not_reached' }
+        : {};
+  return [...(stage.role === 'code' ? [cutOff] : []), { ...last, ...now }];
+}
+
+function sessions(of: TaskCard): Session[] {
+  return of.stages.flatMap((stage, at): Session[] => {
+    if (!of.started_at || stage.state === 'waiting') return [];
+    const live = stage.state === 'running' || stage.state === 'needs_you';
+    return [
+      {
+        id: `10000000-0000-4000-8000-00000000000${at}`,
+        task_id: of.id,
+        task_name: of.name,
+        role: stage.role,
+        state: live ? 'live' : 'parked',
+        generation: stage.role === 'code' ? 2 : 1,
+        turns: stage.role === 'code' ? 3 : 1,
+        tokens: Math.round(of.tokens / 4),
+        cost_usd: of.cost_usd == null ? null : of.cost_usd / 4,
+        used_at: of.updated_at,
+        idle_timeout_seconds: { prime: 0, aria: 1800, code: 3600, alpha: 2400, beta: 2700 }[
+          stage.role
+        ],
+        pid: live ? 48_211 + at : null,
+      },
+    ];
+  });
+}
+
 function steps(of: TaskCard): Step[] {
   return of.stages.map((stage, at) => {
     const kind = kinds[at] ?? 'work';
@@ -421,13 +535,12 @@ function steps(of: TaskCard): Step[] {
       progress:
         stage.state === 'running' ? 'Routes compile, validation of the postcode is next' : null,
       trouble: stage.state === 'failed' ? 'The account’s usage limit was reached' : null,
+      history: attempts(of, stage, at),
     };
   });
 }
 
-const sha = (seed: string) => seed.repeat(64).slice(0, 64);
-
-function detail(of: TaskCard): Task {
+function detail(of: TaskCard, more: { caps: Caps; grants: Grant[]; renewed: Set<string> }): Task {
   const reviewed = of.standing != null;
   const broke = of.standing === 'broken_by_us';
   const check = (command: string, ok: boolean, tail: string) => ({
@@ -454,6 +567,20 @@ function detail(of: TaskCard): Task {
     permissions: 'workspace',
     not_contained: of.name === 'T-16',
     steps: steps(of),
+    sessions: sessions(of).map((session) =>
+      more.renewed.has(`${of.id}/${session.role}`)
+        ? { ...session, state: 'fresh', generation: session.generation + 1, turns: 0, pid: null }
+        : session,
+    ),
+    spent: {
+      cost_usd: of.cost_usd ?? 0,
+      at_least: of.at_least,
+      tokens: of.tokens,
+      seconds: of.started_at ? 740 : 0,
+      turns: of.started_at ? 5 : 0,
+    },
+    caps: more.caps,
+    grants: more.grants,
     baseline: reviewed
       ? {
           tree: sha('c3').slice(0, 40),
@@ -486,7 +613,9 @@ function detail(of: TaskCard): Task {
     failure:
       of.state === 'failed'
         ? 'The usage limit of the account was reached three times. It lifts at 18:00; press Resume then.'
-        : null,
+        : of.state === 'paused'
+          ? of.note
+          : null,
     summary: reviewed ? (summaries.validation ?? null) : null,
     round: broke ? 2 : 1,
     max_rounds: 3,
@@ -709,15 +838,108 @@ export class World {
   projects: Project[] = [shop, docs, sample];
   tasks: TaskCard[] = cards();
   keyring: Key[] = [];
+  holds: Hold[] = [
+    {
+      why: 'limit',
+      until: later(72),
+      text: 'usage limit reached: the five-hour limit of the account is used up',
+    },
+  ];
+  today: Today = {
+    spent: { cost_usd: 3.52, at_least: true, tokens: 412_000, seconds: 5_040, turns: 31 },
+    caps: { cost_usd: 10, tokens: null, seconds: null, turns: null },
+  };
+  allowed: Allowed = { rules: [], grants: [] };
+  differences: Difference[] = [
+    {
+      code: 'workspace_unknown',
+      severity: 'warning',
+      what: '/home/me/.local/share/nexus/workspaces/T-3',
+      found: 'a folder that no task names; 214 files, nothing in it was changed',
+      explanation: 'It was left by a task that ended while NEXUS was being killed.',
+      fix: 'move it to the trash, from where it can be brought back',
+      fixed: false,
+    },
+    {
+      code: 'process_survived',
+      severity: 'error',
+      what: '48102',
+      found: 'a process tagged as ours, started by an earlier NEXUS, is still alive',
+      explanation: 'It may still write into the copy of T-16.',
+      fix: 'end it with everything it started',
+      fixed: false,
+    },
+    {
+      code: 'session_file_missing',
+      severity: 'note',
+      what: '10000000-0000-4000-8000-000000000001',
+      found: 'the program keeps no file for this session',
+      explanation:
+        'The next turn of Code in T-17 begins a new session, told from the journal. Nothing has to be done.',
+      fix: null,
+      fixed: false,
+    },
+  ];
+  private caps = new Map<string, Caps>();
+  private renewed = new Set<string>();
   beat = 1200;
   private added = new Map<string, TimelineItem[]>();
   private listeners = new Set<(change: Change) => void>();
   private history: Change[] = [];
 
+  constructor() {
+    const held = this.find('T-15');
+    if (held) {
+      Object.assign(held, { hold: this.holds[0], note: this.holds[0]?.text, active_role: null });
+      held.stages = stages(0, 'parked');
+    }
+    const asks = this.find('T-14');
+    this.allowed = {
+      rules: [
+        {
+          id: 1,
+          scope: 'project',
+          project_name: shop.name,
+          digest: sha('a07'),
+          tool: 'Bash',
+          object: 'npm run lint -- --fix',
+          made_at: ago(3 * 24 * 60),
+        },
+        {
+          id: 2,
+          scope: 'always',
+          project_name: null,
+          digest: sha('b18'),
+          tool: 'WebFetch',
+          object: 'https://doc.rust-lang.org/std/time/index.html',
+          made_at: ago(26 * 60),
+        },
+      ],
+      grants: asks
+        ? [
+            {
+              task_id: asks.id,
+              task_name: asks.name,
+              digest: sha('c29'),
+              tool: 'Bash',
+              object: 'cargo test --workspace -- --ignored',
+              made_at: ago(12),
+            },
+          ]
+        : [],
+    };
+  }
+
   static empty(): World {
     const world = new World();
     world.tasks = [];
     world.projects = [];
+    world.holds = [];
+    world.allowed = { rules: [], grants: [] };
+    world.today = {
+      spent: { cost_usd: 0, at_least: false, tokens: 0, seconds: 0, turns: 0 },
+      caps: noCaps,
+    };
     return world;
   }
 
@@ -765,7 +987,69 @@ export class World {
       projects: this.projects,
       tasks: this.tasks,
       agents: this.agents(),
+      holds: this.holds,
+      today: this.today,
     };
+  }
+
+  /** Tells what stands above the tasks. */
+  floor() {
+    const { projects, holds, today } = this;
+    this.publish({ type: 'projects', seq: ++this.seq, projects, holds, today });
+  }
+
+  questions(): Approval[] {
+    return this.tasks
+      .flatMap((task) => (task.question ? [task.question] : []))
+      .sort((a, b) => a.asked_at.localeCompare(b.asked_at));
+  }
+
+  capDay(caps: Caps): Today {
+    this.today = { ...this.today, caps };
+    this.floor();
+    return this.today;
+  }
+
+  retry() {
+    this.holds = [];
+    this.floor();
+    for (const task of this.tasks.filter((each) => each.hold)) {
+      this.change(task.id, { hold: null, note: 'Goes on' }, 'Goes on: you wanted it tried again');
+    }
+  }
+
+  /** Stops everything; each task says "stopping" until `stopped` is called for it. */
+  stop() {
+    for (const task of this.tasks) {
+      if (!['planning', 'working', 'needs_you'].includes(task.state)) continue;
+      this.change(task.id, { stopping: true, note: 'stopping…' }, 'You stopped everything');
+      if (this.beat > 0) setTimeout(() => this.stopped(task.id), this.beat * 2);
+    }
+  }
+
+  stopped(id: string) {
+    const part = { state: 'paused', paused: 'person', stopping: false, question: null } as const;
+    this.change(id, { ...part, note: 'paused by you' }, 'Paused');
+  }
+
+  revokeRule(id: number) {
+    this.allowed = {
+      ...this.allowed,
+      rules: this.allowed.rules.filter((rule) => rule.id !== id),
+    };
+  }
+
+  revokeGrant(task: TaskCard, digest: string): TaskCard {
+    this.allowed = {
+      ...this.allowed,
+      grants: this.allowed.grants.filter((each) => each.digest !== digest),
+    };
+    return this.change(task.id, {}, 'What you allowed is asked for again');
+  }
+
+  replaceSession(task: TaskCard, role: string): TaskCard {
+    this.renewed.add(`${task.id}/${role}`);
+    return this.change(task.id, {}, `${role} begins a new conversation`);
   }
 
   find(id: string): TaskCard | undefined {
@@ -816,7 +1100,22 @@ export class World {
 
   task(id: string): Task | undefined {
     const found = this.find(id);
-    return found && detail(found);
+    return (
+      found &&
+      detail(found, {
+        caps: this.capsOf(found),
+        grants: this.allowed.grants.filter((grant) => grant.task_id === found.id),
+        renewed: this.renewed,
+      })
+    );
+  }
+  capsOf(task: TaskCard): Caps {
+    const usual = {
+      tokens: task.paused === 'tokens' ? 200_000 : null,
+      seconds: 7_200,
+      turns: null,
+    };
+    return this.caps.get(task.id) ?? { cost_usd: task.budget_usd ?? null, ...usual };
   }
   timeline(id: string): TimelineItem[] {
     const found = this.find(id);
@@ -862,7 +1161,7 @@ export class World {
       practice: false,
     };
     this.projects = [...this.projects, project];
-    this.publish({ type: 'projects', seq: ++this.seq, projects: this.projects });
+    this.floor();
     return project;
   }
 
@@ -893,7 +1192,7 @@ export class World {
   practice(): TaskCard {
     if (!this.projects.includes(sample)) {
       this.projects = [...this.projects, sample];
-      this.publish({ type: 'projects', seq: ++this.seq, projects: this.projects });
+      this.floor();
     }
     return this.create({
       text: 'Fix the failing discount case and add tests for its edges',
@@ -913,6 +1212,7 @@ export class World {
         active_role: 'aria',
         stages: stages(0),
         started_at: new Date().toISOString(),
+        paused: null,
         note: 'Getting ready',
       },
       'Started',
@@ -969,7 +1269,11 @@ export class World {
       case 'resume':
         return this.start(id);
       case 'pause':
-        return this.change(id, { state: 'paused', note: 'Paused by you' }, 'Paused');
+        return this.change(
+          id,
+          { state: 'paused', paused: 'person', note: 'Paused by you' },
+          'Paused',
+        );
       case 'cancel':
         return this.change(
           id,
@@ -1015,11 +1319,12 @@ export class World {
           },
           `You asked for changes: ${String(body.text)}`,
         );
-      case 'budget':
+      case 'caps':
+        this.caps.set(id, body as Caps);
         return this.change(
           id,
-          { budget_usd: (body.budget_usd as number | null) ?? null },
-          'Cost cap changed',
+          { budget_usd: (body.cost_usd as number | null) ?? null },
+          'Caps changed',
         );
       default:
         throw new Error(`there is no command ${action}`);
@@ -1029,6 +1334,7 @@ export class World {
   answer(approval: string, answer: Answer): TaskCard {
     const task = this.tasks.find((each) => each.question?.id === approval);
     if (!task) throw new Error('the question was answered already');
+    if (answer.digest !== task.question?.digest) throw new Error('something else was asked');
     return this.change(
       task.id,
       { state: 'working', question: null, note: 'Carries on' },
@@ -1039,6 +1345,8 @@ export class World {
   doctor(): Doctor {
     return {
       ready: false,
+      owned: true,
+      differences: this.differences,
       checks: [
         { code: 'git', title: 'Git', state: 'ok', found: 'git 2.39.5', fix: '' },
         {

@@ -209,6 +209,9 @@ describe('a new folder', () => {
 });
 
 describe('a question', () => {
+  // Of the world as it began: an answered question is gone.
+  const digests = new Map(new World().questions().map((each) => [each.role, each.digest]));
+  const digestOf = (name: 'T-13' | 'T-14') => digests.get(name === 'T-13' ? 'aria' : 'beta');
   const answered = () => held.platform.commands().filter(({ path }) => path.includes('approvals'));
   const settled = () =>
     waitFor(() => expect(screen.getByTestId('question').dataset.ready).toBe('true'));
@@ -231,7 +234,11 @@ describe('a question', () => {
     expect(answered()).toEqual([]);
     await settled();
     await user.click(screen.getByTestId('allow'));
-    await waitFor(() => expect(answered().map(({ body }) => body)).toEqual([{ type: 'allow' }]));
+    await waitFor(() =>
+      expect(answered().map(({ body }) => body)).toEqual([
+        { type: 'allow', digest: digestOf('T-14') },
+      ]),
+    );
   });
 
   it('is denied by Esc, and the page stays', async () => {
@@ -241,7 +248,9 @@ describe('a question', () => {
     panel.focus();
     await user.keyboard('{Escape}');
     await waitFor(() =>
-      expect(answered().map(({ body }) => body)).toEqual([{ type: 'deny', reason: '' }]),
+      expect(answered().map(({ body }) => body)).toEqual([
+        { type: 'deny', reason: '', digest: digestOf('T-14') },
+      ]),
     );
     expect(window.location.pathname).toBe('/t/T-14');
   });
@@ -253,7 +262,7 @@ describe('a question', () => {
     await user.type(screen.getByTestId('answer-text'), 'Ask them first{Enter}');
     await waitFor(() =>
       expect(answered().map(({ body }) => body)).toEqual([
-        { type: 'text', text: 'Ask them first' },
+        { type: 'text', text: 'Ask them first', digest: digestOf('T-13') },
       ]),
     );
   });

@@ -5,7 +5,7 @@
 import createClient from 'openapi-fetch';
 import { platform } from '../platform';
 import type { paths } from './schema';
-import type { Action, Answer, NewTask, Problem } from './types';
+import type { Action, Answer, Caps, NewTask, Problem, Role } from './types';
 
 export class ApiError extends Error {
   readonly problem: Problem;
@@ -70,8 +70,17 @@ export const api = {
     met(POST('/api/v1/tasks/{id}/accept', { ...at(id), body: { although_red } })),
   requestChanges: (id: string, text: string) =>
     met(POST('/api/v1/tasks/{id}/request-changes', { ...at(id), body: { text } })),
-  budget: (id: string, budget_usd: number | null) =>
-    met(PUT('/api/v1/tasks/{id}/budget', { ...at(id), body: { budget_usd } })),
+  caps: (id: string, body: Caps) => met(PUT('/api/v1/tasks/{id}/caps', { ...at(id), body })),
+  replaceSession: (id: string, role: Role) =>
+    met(POST('/api/v1/tasks/{id}/sessions/{role}/replace', { params: { path: { id, role } } })),
+  revokeGrant: (id: string, digest: string) =>
+    met(DELETE('/api/v1/tasks/{id}/grants/{digest}', { params: { path: { id, digest } } })),
+  allowed: () => met(GET('/api/v1/rules')),
+  revokeRule: (id: number) => met(DELETE('/api/v1/rules/{id}', { params: { path: { id } } })),
+  capDay: (body: Caps) => met(PUT('/api/v1/today', { body })),
+  retryAccount: () => met(POST('/api/v1/accounts/claude/retry')),
+  stopAll: () => met(POST('/api/v1/stop')),
+  approvals: () => met(GET('/api/v1/approvals')),
   answer: (approval: string, body: Answer) =>
     met(POST('/api/v1/approvals/{id}', { ...at(approval), body })),
   inspect: (path: string) => met(POST('/api/v1/projects/inspect', { body: { path } })),

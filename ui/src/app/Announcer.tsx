@@ -1,6 +1,7 @@
 /** Says aloud, for those who do not see the board, what a card moved for. */
 import { useEffect, useState } from 'react';
-import type { TaskCard } from '../api/types';
+import type { Hold, TaskCard } from '../api/types';
+import { holdNames } from '../limits/Holds';
 import { useLive } from '../live/store';
 import css from './Announcer.module.css';
 
@@ -23,6 +24,13 @@ export function arrived(before: Cards, after: Cards): string | null {
   return card ? `${card.name} ${endings[card.state] ?? ''}` : null;
 }
 
+/** What is worth saying of an account: that it closed, or is open again. */
+export function held(before: readonly Hold[], after: readonly Hold[]): string | null {
+  const fresh = after.find((each) => !before.some((known) => known.why === each.why));
+  if (fresh) return `${holdNames[fresh.why]}: nothing is begun for now`;
+  return before.length > 0 && after.length === 0 ? 'Work goes on' : null;
+}
+
 const endings: Partial<Record<TaskCard['state'], string>> = {
   review: 'is ready for your review',
   done: 'is done',
@@ -36,7 +44,10 @@ export function Announcer() {
     () =>
       useLive.subscribe((now, was) => {
         // The first board is no news.
-        if (!was.loaded || now.cards === was.cards) return;
+        if (!was.loaded) return;
+        const closed = now.holds === was.holds ? null : held(was.holds, now.holds);
+        if (closed) setCalm(closed);
+        if (now.cards === was.cards) return;
         const question = asked(was.cards, now.cards);
         const ending = arrived(was.cards, now.cards);
         if (question) setUrgent(question);

@@ -13,6 +13,7 @@ import { Shell } from './Shell';
 import { useShortcuts } from './shortcuts';
 
 const TaskPage = lazy(() => import('../task/TaskPage'));
+const AllowedPage = lazy(() => import('../allowed/AllowedPage'));
 const DoctorPage = lazy(() => import('../doctor/DoctorPage'));
 
 export function App() {
@@ -31,6 +32,7 @@ export function App() {
             <Switch>
               <Route path="/" component={BoardPage} />
               <Route path="/inbox" component={InboxPage} />
+              <Route path="/allowed" component={AllowedPage} />
               <Route path="/doctor" component={DoctorPage} />
               <Route path="/t/:name/:tab?">
                 {({ name, tab }) => <TaskPage key={name} name={name} tab={tab} />}

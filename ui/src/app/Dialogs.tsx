@@ -1,10 +1,11 @@
 /** The one dialog that is open, if any. */
-import { Button, Group, Modal, NumberInput, Text, Textarea } from '@mantine/core';
+import { Button, Group, Modal, Text, Textarea } from '@mantine/core';
 import { useState } from 'react';
 import { ApiError, api } from '../api/client';
 import type { TaskCard } from '../api/types';
 import { Composer } from '../compose/Composer';
 import { FolderSheet, PathDialog } from '../compose/FolderSheet';
+import { DayCaps, TaskCaps } from '../limits/CapsDialog';
 import { plural } from '../parts/format';
 import { run, sayProblem, take } from './commands';
 import { close, useDesk } from './desk';
@@ -27,15 +28,17 @@ export function Dialogs() {
       return <RequestChanges card={dialog.card} />;
     case 'cancel':
       return <Cancel card={dialog.card} />;
-    case 'budget':
-      return <Budget card={dialog.card} />;
+    case 'caps':
+      return <TaskCaps card={dialog.card} resume={dialog.resume === true} />;
+    case 'today':
+      return <DayCaps resume={dialog.resume} />;
     case 'shortcuts':
       return <Shortcuts />;
   }
 }
 
 /** Runs what a dialog is for; closes it when that worked. */
-function useAct(failed: string) {
+export function useAct(failed: string) {
   const [busy, setBusy] = useState(false);
   const act = async (what: () => Promise<TaskCard>) => {
     setBusy(true);
@@ -184,41 +187,6 @@ function Cancel({ card }: { card: TaskCard }) {
           Cancel the task
         </Button>
       </Group>
-    </Modal>
-  );
-}
-
-function Budget({ card }: { card: TaskCard }) {
-  const { busy, act } = useAct('The cost cap could not be changed');
-  const [cap, setCap] = useState<number | ''>(card.budget_usd ?? '');
-  return (
-    <Modal opened onClose={close} title={`Cost cap of ${card.name}`} size="sm">
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void act(() => api.budget(card.id, cap === '' ? null : cap));
-        }}
-      >
-        <NumberInput
-          label="Pause and ask at"
-          description="Leave it empty for no cap."
-          prefix="$"
-          min={0}
-          decimalScale={2}
-          allowNegative={false}
-          value={cap}
-          onChange={(value) => setCap(typeof value === 'number' ? value : '')}
-          data-autofocus
-        />
-        <Group justify="flex-end" gap="xs" mt="md">
-          <Button variant="default" onClick={close}>
-            Back
-          </Button>
-          <Button type="submit" loading={busy}>
-            Save
-          </Button>
-        </Group>
-      </form>
     </Modal>
   );
 }

@@ -5,6 +5,7 @@ import { useLocation } from 'wouter';
 import { chooseFolder } from '../compose/folders';
 import { useLive } from '../live/store';
 import { stateWords } from '../parts/Tag';
+import { stopAll } from './commands';
 import { compose, show } from './desk';
 
 export function Palette() {
@@ -14,8 +15,16 @@ export function Palette() {
     () => [
       { id: 'new', label: 'New task', onClick: () => compose() },
       { id: 'folder', label: 'Add a folder', onClick: () => void chooseFolder() },
+      {
+        id: 'stop',
+        label: 'Stop all work',
+        description: 'Pauses every task. Everything is kept.',
+        onClick: () => void stopAll(),
+      },
+      { id: 'today', label: 'Caps of a day', onClick: () => show({ type: 'today' }) },
       { id: 'board', label: 'Go to the board', onClick: () => go('/') },
       { id: 'inbox', label: 'Go to the inbox', onClick: () => go('/inbox') },
+      { id: 'allowed', label: 'Go to what is allowed', onClick: () => go('/allowed') },
       { id: 'doctor', label: 'Go to the doctor', onClick: () => go('/doctor') },
       { id: 'keys', label: 'Keyboard shortcuts', onClick: () => show({ type: 'shortcuts' }) },
       ...Object.values(cards).map((card) => ({

@@ -1,14 +1,31 @@
 /** The frame around every screen: header, rail, status line. */
 import { ActionIcon, Button, Menu, useMantineColorScheme } from '@mantine/core';
 import { spotlight } from '@mantine/spotlight';
-import { Inbox, Kanban, Monitor, Moon, Plus, Search, Stethoscope, Sun } from 'lucide-react';
+import {
+  Check,
+  Gauge,
+  Inbox,
+  Kanban,
+  Menu as MenuIcon,
+  Monitor,
+  Moon,
+  OctagonX,
+  Plus,
+  Search,
+  ShieldCheck,
+  Stethoscope,
+  Sun,
+} from 'lucide-react';
 import type { ReactNode } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
+import type { Caps, Spent, TaskCard } from '../api/types';
 import { chooseFolder } from '../compose/folders';
 import { waitsForYou } from '../inbox/waiting';
+import { share } from '../limits/Used';
 import { useNow } from '../live/clock';
 import { useLive } from '../live/store';
 import { ago, duration, usd } from '../parts/format';
+import { stopAll } from './commands';
 import { compose, show } from './desk';
 import css from './Shell.module.css';
 
@@ -21,7 +38,6 @@ export function Shell({ children }: { children: ReactNode }) {
       <Header />
       <Rail />
       <main id="main" className={css.main} tabIndex={-1}>
-        <LostBanner />
         {children}
       </main>
       <StatusLine />
@@ -50,7 +66,7 @@ function Header() {
         </kbd>
       </button>
       <CostToday />
-      <ThemeMenu />
+      <MainMenu />
       <Button
         leftSection={<Plus size={14} aria-hidden />}
         onClick={() => compose()}
@@ -89,53 +105,83 @@ function ProjectMenu() {
   );
 }
 
-/** What the tasks that were started today have cost, as far as prices are known. */
+/** What all tasks together used today, and may use. */
 function CostToday() {
-  const [search] = useSearchParams();
-  const project = search.get('project');
-  const today = new Date().toDateString();
-  const cost = useLive((live) =>
-    Object.values(live.cards)
-      .filter((card) => !project || card.project_id === project)
-      .filter((card) => card.started_at && new Date(card.started_at).toDateString() === today)
-      .reduce((sum, card) => sum + (card.cost_usd ?? 0), 0),
-  );
+  const today = useLive((live) => live.today);
+  if (!today) return null;
+  const { spent, caps } = today;
+  const used = usd(spent.cost_usd, spent.at_least);
   return (
-    <span className={css.cost} title="Cost of the shown tasks that were started today">
-      {usd(cost)} today
-    </span>
+    <button
+      type="button"
+      className={css.cost}
+      title="What all tasks used today, a day in UTC. Change what a day may use"
+      onClick={() => show({ type: 'today' })}
+      data-testid="today"
+      data-near={nearest(spent, caps) >= 0.8}
+    >
+      {caps.cost_usd == null ? used : `${used} of ${usd(caps.cost_usd)}`} today
+    </button>
   );
 }
 
-function ThemeMenu() {
+/** How much of the cap that is nearest is used. */
+function nearest(spent: Spent, caps: Caps): number {
+  return Math.max(
+    share(spent.cost_usd, caps.cost_usd) ?? 0,
+    share(spent.tokens, caps.tokens) ?? 0,
+    share(spent.seconds, caps.seconds) ?? 0,
+    share(spent.turns, caps.turns) ?? 0,
+  );
+}
+
+function MainMenu() {
   const { colorScheme, setColorScheme } = useMantineColorScheme();
-  const Icon = colorScheme === 'light' ? Sun : colorScheme === 'dark' ? Moon : Monitor;
+  const [, go] = useLocation();
+  const looks = [
+    ['light', 'Light', Sun],
+    ['dark', 'Dark', Moon],
+    ['auto', 'As the system', Monitor],
+  ] as const;
   return (
     <Menu position="bottom-end">
       <Menu.Target>
-        <ActionIcon variant="default" aria-label="Appearance" size={28}>
-          <Icon size={15} aria-hidden />
+        <ActionIcon variant="default" aria-label="Menu" size={28} data-testid="main-menu">
+          <MenuIcon size={15} aria-hidden />
         </ActionIcon>
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Item
-          leftSection={<Sun size={14} aria-hidden />}
-          onClick={() => setColorScheme('light')}
+          leftSection={<OctagonX size={14} aria-hidden />}
+          onClick={() => void stopAll()}
+          data-testid="stop-all"
         >
-          Light
+          Stop all work
         </Menu.Item>
         <Menu.Item
-          leftSection={<Moon size={14} aria-hidden />}
-          onClick={() => setColorScheme('dark')}
+          leftSection={<Gauge size={14} aria-hidden />}
+          onClick={() => show({ type: 'today' })}
         >
-          Dark
+          Caps of a day…
         </Menu.Item>
         <Menu.Item
-          leftSection={<Monitor size={14} aria-hidden />}
-          onClick={() => setColorScheme('auto')}
+          leftSection={<ShieldCheck size={14} aria-hidden />}
+          onClick={() => go('/allowed')}
         >
-          As the system
+          What is allowed
         </Menu.Item>
+        <Menu.Divider />
+        <Menu.Label>Appearance</Menu.Label>
+        {looks.map(([scheme, name, Icon]) => (
+          <Menu.Item
+            key={scheme}
+            leftSection={<Icon size={14} aria-hidden />}
+            rightSection={colorScheme === scheme ? <Check size={14} aria-label="chosen" /> : null}
+            onClick={() => setColorScheme(scheme)}
+          >
+            {name}
+          </Menu.Item>
+        ))}
       </Menu.Dropdown>
     </Menu>
   );
@@ -161,6 +207,12 @@ function Rail() {
         icon={<Inbox size={16} aria-hidden />}
         here={path === '/inbox'}
         count={waiting}
+      />
+      <RailLink
+        href="/allowed"
+        name="Allowed"
+        icon={<ShieldCheck size={16} aria-hidden />}
+        here={path === '/allowed'}
       />
       <RailLink
         href="/doctor"
@@ -216,33 +268,16 @@ function RailLink(props: {
   );
 }
 
-/** How fresh what is shown is. */
+/** How fresh what is shown is. A lost connection is said here too, where nothing has to move. */
 function StatusLine() {
   const link = useLive((live) => live.link);
-  const heardAt = useLive((live) => live.heardAt);
   const version = useLive((live) => live.version);
-  const working = useLive(
-    (live) =>
-      Object.values(live.cards).filter(
-        (card) => card.state === 'working' || card.state === 'planning',
-      ).length,
-  );
-  const now = useNow();
-  const words =
-    link.state === 'live'
-      ? ['connected', working > 0 ? `${working} at work` : 'nothing at work']
-      : link.state === 'connecting'
-        ? ['connecting']
-        : ['not connected'];
-  if (link.state === 'live' && heardAt) {
-    words.push(`last event ${ago(new Date(heardAt).toISOString(), now)}`);
-  }
   return (
     <footer className={css.status} data-link={link.state} data-testid="status">
       <span className={css.dot} aria-hidden />
-      <span>{words.join(' · ')}</span>
+      {link.state === 'lost' ? <Lost reason={link.reason} /> : <Fresh connected={link.state} />}
       <span className={css.gap} />
-      <span>{version ? `NEXUS ${version}` : ''}</span>
+      <span className={css.wide}>{version ? `NEXUS ${version}` : ''}</span>
       <button type="button" onClick={() => show({ type: 'shortcuts' })}>
         Shortcuts <kbd>?</kbd>
       </button>
@@ -250,18 +285,34 @@ function StatusLine() {
   );
 }
 
-function LostBanner() {
-  const link = useLive((live) => live.link);
+function Fresh({ connected }: { connected: 'connecting' | 'live' }) {
+  const heardAt = useLive((live) => live.heardAt);
+  const working = useLive((live) => Object.values(live.cards).filter(isAtWork).length);
+  const stopping = useLive((live) => Object.values(live.cards).filter((c) => c.stopping).length);
+  const now = useNow();
+  if (connected === 'connecting') return <span>connecting</span>;
+  const words = ['connected', working > 0 ? `${working} at work` : 'nothing at work'];
+  if (stopping > 0) words.push(`${stopping} stopping…`);
+  if (heardAt) words.push(`last event ${ago(new Date(heardAt).toISOString(), now)}`);
+  return <span className={css.words}>{words.join(' · ')}</span>;
+}
+
+const isAtWork = (card: TaskCard) =>
+  !card.stopping && !card.hold && (card.state === 'working' || card.state === 'planning');
+
+function Lost({ reason }: { reason: string }) {
   const heardAt = useLive((live) => live.heardAt);
   const now = useNow();
-  if (link.state !== 'lost') return null;
+  const age = heardAt ? duration(Math.floor((now - heardAt) / 1000) * 1000) : null;
   return (
-    <div className={css.lost} role="alert">
-      <strong>The connection to NEXUS was lost.</strong>{' '}
-      {heardAt
-        ? `What you see is ${duration(Math.floor((now - heardAt) / 1000) * 1000)} old. `
-        : ''}
-      Trying again by itself. <span className={css.why}>({link.reason})</span>
-    </div>
+    <>
+      <span className={css.words} title={reason}>
+        <strong>The connection to NEXUS was lost.</strong>{' '}
+        {age ? `What you see is ${age} old. ` : ''}Trying again by itself. ({reason})
+      </span>
+      <span className={css.unseen} role="alert">
+        The connection to NEXUS was lost.
+      </span>
+    </>
   );
 }

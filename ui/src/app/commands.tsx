@@ -69,6 +69,56 @@ export async function run(card: TaskCard, action: PlainAction): Promise<boolean>
   }
 }
 
+const STOP_ALL = 'stop-all';
+
+/** Under way, or not known to have stopped. */
+const isMoving = (card: TaskCard) =>
+  card.stopping || card.queued || ['planning', 'working', 'needs_you'].includes(card.state);
+
+/** Stops everything, and says so when it is true of every task that was under way. */
+export async function stopAll(): Promise<void> {
+  const told = Object.values(useLive.getState().cards).filter(isMoving);
+  const notice = { id: STOP_ALL, withBorder: true, autoClose: false as const };
+  notifications.hide(STOP_ALL);
+  notifications.show({ ...notice, loading: true, title: 'Stopping…', message: left(told) });
+  try {
+    await api.stopAll();
+  } catch (error) {
+    notifications.hide(STOP_ALL);
+    sayProblem('Not everything could be told to stop', error);
+    return;
+  }
+  const ids = told.map((card) => card.id);
+  const look = () => {
+    const { cards } = useLive.getState();
+    const moving = ids.flatMap((id) => cards[id] ?? []).filter(isMoving);
+    notifications.update(
+      moving.length > 0
+        ? { ...notice, loading: true, title: 'Stopping…', message: left(moving) }
+        : {
+            ...notice,
+            loading: false,
+            title: 'Everything has stopped',
+            message:
+              told.length > 0
+                ? `${told.map((card) => card.name).join(', ')}: all work is kept. Resume when you want.`
+                : 'Nothing was at work.',
+            autoClose: 12_000,
+          },
+    );
+    return moving.length === 0;
+  };
+  if (look()) return;
+  const stop = useLive.subscribe((now, was) => {
+    if (now.cards !== was.cards && look()) stop();
+  });
+}
+
+const left = (cards: TaskCard[]) =>
+  cards.length > 0
+    ? `${cards.map((card) => card.name).join(', ')}: not stopped yet`
+    : 'Looking whether anything runs';
+
 function offerUndo(card: TaskCard) {
   const id = `discard-${card.id}`;
   const undo = () => {

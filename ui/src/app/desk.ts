@@ -29,7 +29,9 @@ export type Dialog =
   | { type: 'accept'; card: TaskCard }
   | { type: 'request_changes'; card: TaskCard }
   | { type: 'cancel'; card: TaskCard }
-  | { type: 'budget'; card: TaskCard }
+  /** `resume`: the task waits for a higher cap, and goes on with it. */
+  | { type: 'caps'; card: TaskCard; resume?: boolean }
+  | { type: 'today'; resume?: TaskCard }
   | { type: 'shortcuts' };
 
 interface Desk {

@@ -12,6 +12,7 @@ export const shortcuts: readonly [string, string][] = [
   ['n', 'Next task that needs you'],
   ['g b', 'Board'],
   ['g i', 'Inbox'],
+  ['g a', 'What is allowed'],
   ['g d', 'Doctor'],
   ['← ↑ ↓ →, h j k l', 'Move between the cards'],
   ['Enter', 'Open the card'],
@@ -65,6 +66,7 @@ export function useShortcuts() {
     const second: Record<string, () => void> = {
       'g b': () => go('/'),
       'g i': () => go('/inbox'),
+      'g a': () => go('/allowed'),
       'g d': () => go('/doctor'),
     };
     const onKey = (event: KeyboardEvent) => {

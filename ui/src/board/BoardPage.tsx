@@ -5,6 +5,7 @@ import { useLocation, useSearchParams } from 'wouter';
 import type { TaskCard as Card } from '../api/types';
 import { give, say } from '../app/commands';
 import { useDesk } from '../app/desk';
+import { HoldsBanner } from '../limits/Holds';
 import { useLive } from '../live/store';
 import { AgentStrip } from './AgentStrip';
 import { BoardDnd } from './BoardDnd';
@@ -24,6 +25,7 @@ export function BoardPage() {
       <h1 className={css.hidden}>Board</h1>
       <AgentStrip />
       {any ? <Tasks /> : <EmptyBoard />}
+      <HoldsBanner />
     </div>
   );
 }

@@ -6,6 +6,8 @@ import { useLocation } from 'wouter';
 import type { TaskCard as Card, Standing } from '../api/types';
 import { actionNames, give } from '../app/commands';
 import { show } from '../app/desk';
+import { HoldTag } from '../limits/Holds';
+import { type Act, pauseWords, wayOn } from '../limits/pause';
 import { useNow } from '../live/clock';
 import { useLive } from '../live/store';
 import { ago, elapsed, plural, tokens, usd } from '../parts/format';
@@ -14,7 +16,7 @@ import { StageRail } from '../parts/Seat';
 import { PracticeTag, Tag } from '../parts/Tag';
 import { visible } from '../parts/visible';
 import type { Meaning } from '../theme/tokens';
-import { stoppedByCap } from './columns';
+import { pausedByItself } from './columns';
 import css from './TaskCard.module.css';
 
 export const TaskCard = memo(function TaskCard({ card }: { card: Card }) {
@@ -54,6 +56,7 @@ export const TaskCard = memo(function TaskCard({ card }: { card: Card }) {
 /** What the agent holding the ball does: the tool and its object. */
 function NowLine({ card }: { card: Card }) {
   const now = useLive((live) => live.now[card.id]);
+  if (card.stopping || card.hold) return null;
   if (card.state === 'needs_you' && card.question) {
     return (
       <p className={css.now} data-role={card.question.role} title={card.question.text}>
@@ -85,6 +88,14 @@ export function StandingTag({ standing }: { standing: Standing }) {
 /** Why the card stands where it stands. */
 function Reason({ card }: { card: Card }) {
   const parts: ReactNode[] = [];
+  if (card.stopping) {
+    parts.push(
+      <Tag key="stopping" meaning="plain">
+        stopping…
+      </Tag>,
+    );
+  }
+  if (card.hold) parts.push(<HoldTag key="hold" hold={card.hold} />);
   if (card.question) parts.push(<Asked key="asked" card={card} at={card.question.asked_at} />);
   if (card.state === 'failed') {
     parts.push(
@@ -96,8 +107,8 @@ function Reason({ card }: { card: Card }) {
   }
   if (card.state === 'paused') {
     parts.push(
-      <Tag key="paused" meaning={stoppedByCap(card) ? 'warning' : 'plain'}>
-        {stoppedByCap(card) ? 'Cost cap reached' : 'Paused'}
+      <Tag key="paused" meaning={pausedByItself(card) ? 'warning' : 'plain'}>
+        {pauseWords[card.paused ?? 'person'].short}
       </Tag>,
     );
   }
@@ -152,8 +163,8 @@ function Spent({ card }: { card: Card }) {
     card.team === 'practice'
       ? null
       : card.budget_usd == null
-        ? usd(card.cost_usd)
-        : `${usd(card.cost_usd)} of ${usd(card.budget_usd)}`;
+        ? usd(card.cost_usd, card.at_least)
+        : `${usd(card.cost_usd, card.at_least)} of ${usd(card.budget_usd)}`;
   return (
     <p className={css.spent}>
       {card.tokens > 0 ? <span>{tokens(card.tokens)} · </span> : null}
@@ -179,7 +190,8 @@ function NextAct({ card, open }: { card: Card; open: () => void }) {
   );
 }
 
-function nextAct(card: Card, open: () => void): { name: string; run: () => void } | null {
+function nextAct(card: Card, open: () => void): Act | null {
+  if (card.stopping) return null;
   switch (card.state) {
     case 'needs_you':
       return { name: 'Answer', run: open };
@@ -188,18 +200,17 @@ function nextAct(card: Card, open: () => void): { name: string; run: () => void 
     case 'failed':
       return { name: 'Look', run: open };
     case 'paused':
-      if (stoppedByCap(card)) {
-        return { name: 'Change cap', run: () => show({ type: 'budget', card }) };
-      }
-      return card.actions.includes('resume')
-        ? { name: 'Resume', run: () => void give(card, 'resume') }
-        : null;
+      return wayOn(card, open);
     case 'backlog':
       return card.actions.includes('start')
         ? { name: 'Start', run: () => void give(card, 'start') }
         : null;
     case 'planning':
     case 'working':
+      // Held until the person has done something about it.
+      return card.hold && card.actions.includes('resume')
+        ? { name: 'Try again', run: () => void give(card, 'resume') }
+        : null;
     case 'done':
     case 'cancelled':
       return null;
@@ -221,7 +232,7 @@ function CardMenu({ card, open }: { card: Card; open: () => void }) {
             {actionNames[action]}
           </Menu.Item>
         ))}
-        <Menu.Item onClick={() => show({ type: 'budget', card })}>Cost cap…</Menu.Item>
+        <Menu.Item onClick={() => show({ type: 'caps', card })}>Caps…</Menu.Item>
       </Menu.Dropdown>
     </Menu>
   );

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { card } from '../../dev/world';
-import type { TaskState } from '../api/types';
+import type { Pause, TaskState } from '../api/types';
 import { arrange, type Column, columnOf, moveTo } from './columns';
 
 it.each<[TaskState, Column | null]>([
@@ -17,9 +17,16 @@ it.each<[TaskState, Column | null]>([
   expect(columnOf(card({ state }))).toBe(column);
 });
 
-it('asks for the person when a cap stopped the task', () => {
-  expect(columnOf(card({ state: 'paused', budget_usd: 2, cost_usd: 2.01 }))).toBe('needs_you');
-  expect(columnOf(card({ state: 'paused', budget_usd: 2, cost_usd: 1.2 }))).toBe('backlog');
+it.each<[Pause, Column]>([
+  ['person', 'backlog'],
+  ['budget', 'needs_you'],
+  ['tokens', 'needs_you'],
+  ['time', 'needs_you'],
+  ['turns', 'needs_you'],
+  ['day', 'needs_you'],
+  ['unsure', 'needs_you'],
+])('puts a task that is paused for %s into %s', (paused, column) => {
+  expect(columnOf(card({ state: 'paused', paused }))).toBe(column);
 });
 
 it.each<[TaskState, Column, string]>([
@@ -69,6 +76,8 @@ it('shows who waits longest first', () => {
         detail: '',
         why: '',
         options: [],
+        digest: '',
+        waiting: true,
       },
     });
   const cards = [asked('b', '2026-01-01T10:05:00Z'), asked('a', '2026-01-01T10:00:00Z')];

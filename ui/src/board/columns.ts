@@ -21,7 +21,7 @@ export function columnOf(card: TaskCard): Column | null {
     case 'backlog':
       return 'backlog';
     case 'paused':
-      return stoppedByCap(card) ? 'needs_you' : 'backlog';
+      return pausedByItself(card) ? 'needs_you' : 'backlog';
     case 'planning':
     case 'working':
       return 'working';
@@ -37,14 +37,9 @@ export function columnOf(card: TaskCard): Column | null {
   }
 }
 
-/** A task that paused because it has cost what it may cost waits for the person. */
-export function stoppedByCap(card: TaskCard): boolean {
-  return (
-    card.state === 'paused' &&
-    card.budget_usd != null &&
-    card.cost_usd != null &&
-    card.cost_usd >= card.budget_usd
-  );
+/** A task that paused by itself, at a cap or because it is not sure, waits for the person. */
+export function pausedByItself(card: TaskCard): boolean {
+  return card.state === 'paused' && card.paused != null && card.paused !== 'person';
 }
 
 /**

@@ -2,8 +2,9 @@
 import { useMemo } from 'react';
 import { Link } from 'wouter';
 import type { TaskCard } from '../api/types';
-import { stoppedByCap } from '../board/columns';
+import { pausedByItself } from '../board/columns';
 import { StandingTag } from '../board/TaskCard';
+import { pauseWords } from '../limits/pause';
 import { useNow } from '../live/clock';
 import { useLive } from '../live/store';
 import { ago } from '../parts/format';
@@ -40,7 +41,7 @@ export function InboxPage() {
 
 function why(card: TaskCard): string {
   if (card.question) return visible(object(card.question));
-  if (stoppedByCap(card)) return 'The cost cap is reached';
+  if (pausedByItself(card) && card.paused) return pauseWords[card.paused].long;
   return card.note;
 }
 

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { card } from '../../dev/world';
 import type { Board, Change, TimelineItem } from '../api/types';
+import { noCaps } from '../limits/caps';
 import { afterRestart, LINES_KEPT, type Live, nothing, withBoard, withChanges } from './store';
 
 const line = (id: string, part: Partial<TimelineItem> = {}): TimelineItem => ({
@@ -11,6 +12,10 @@ const line = (id: string, part: Partial<TimelineItem> = {}): TimelineItem => ({
   role: 'code',
   ...part,
 });
+const today = {
+  spent: { cost_usd: 0, at_least: false, tokens: 0, seconds: 0, turns: 0 },
+  caps: noCaps,
+};
 const board = (seq: number, tasks = [card({ id: 'a', state: 'working' })]): Board => ({
   seq,
   version: '1',
@@ -18,6 +23,8 @@ const board = (seq: number, tasks = [card({ id: 'a', state: 'working' })]): Boar
   projects: [],
   tasks,
   agents: [],
+  holds: [],
+  today,
 });
 const event = (seq: number, state: 'working' | 'review'): Change => ({
   type: 'event',
@@ -85,4 +92,19 @@ it('leaves other tasks untouched, so that their cards are not drawn again', () =
   );
   const next = withChanges(two, [event(11, 'review')], 1);
   expect(next.cards.b).toBe(two.cards.b);
+});
+
+it('takes what the floor says: projects, closed accounts, the day', () => {
+  const hold = { why: 'limit' as const, until: '2026-01-01T12:00:00Z', text: 'used up' };
+  const floor = {
+    projects: [],
+    holds: [hold],
+    today: { ...today, caps: { ...noCaps, cost_usd: 4 } },
+  };
+  const live = after({ type: 'projects', seq: 11, ...floor });
+  expect(live.holds).toEqual([hold]);
+  expect(live.today?.caps.cost_usd).toBe(4);
+  // An older board does not open the account again.
+  expect(withBoard(live, board(10)).holds).toEqual([hold]);
+  expect(withBoard(live, board(12)).holds).toEqual([]);
 });

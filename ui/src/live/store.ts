@@ -4,7 +4,17 @@
  * The functions here fold facts in and touch nothing else; `stream.ts` brings the facts.
  */
 import { create } from 'zustand';
-import type { Agent, Board, Change, Project, Role, TaskCard, TimelineItem } from '../api/types';
+import type {
+  Agent,
+  Board,
+  Change,
+  Hold,
+  Project,
+  Role,
+  TaskCard,
+  TimelineItem,
+  Today,
+} from '../api/types';
 
 /** Lines kept for each task. Older ones are on the server. */
 export const LINES_KEPT = 2000;
@@ -32,6 +42,10 @@ export interface Live {
   dataDir: string;
   projects: Project[];
   agents: Agent[];
+  /** Accounts on which nothing is begun for now. */
+  holds: Hold[];
+  /** `null` until the board was read. */
+  today: Today | null;
   cards: Record<string, TaskCard>;
   lines: Record<string, TimelineItem[]>;
   now: Record<string, NowLine>;
@@ -46,6 +60,8 @@ export const nothing: Live = {
   dataDir: '',
   projects: [],
   agents: [],
+  holds: [],
+  today: null,
   cards: {},
   lines: {},
   now: {},
@@ -62,6 +78,8 @@ export function withBoard(live: Live, board: Board): Live {
     dataDir: board.data_dir,
     agents: board.agents,
     projects: older ? live.projects : board.projects,
+    holds: older ? live.holds : board.holds,
+    today: older ? live.today : board.today,
     cards: older ? live.cards : Object.fromEntries(board.tasks.map((card) => [card.id, card])),
   };
 }
@@ -101,6 +119,8 @@ export function withChanges(live: Live, changes: readonly Change[], heardAt: num
       }
       case 'projects':
         next.projects = change.projects;
+        next.holds = change.holds;
+        next.today = change.today;
         break;
     }
   }

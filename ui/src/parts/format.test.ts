@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ago, duration, elapsed, plural, tokens, usd } from './format';
+import { ago, duration, elapsed, plural, remaining, tokens, usd } from './format';
 
 it.each([
   [0, '0 tok'],
@@ -13,6 +13,8 @@ it('keeps an unknown cost apart from no cost', () => {
   expect(usd(null)).toBe('cost not known');
   expect(usd(0)).toBe('$0.00');
   expect(usd(1.925)).toBe('$1.93');
+  expect(usd(1.925, true)).toBe('≥ $1.93');
+  expect(usd(null, true)).toBe('cost not known');
 });
 
 it.each([
@@ -43,4 +45,19 @@ it('says how long ago', () => {
 it('counts things', () => {
   expect(plural(1, 'file')).toBe('1 file');
   expect(plural(0, 'query', 'queries')).toBe('0 queries');
+});
+
+it.each([
+  [-1, 'at any moment'],
+  [0, 'at any moment'],
+  [0.2, 'in 1 s'],
+  [59, 'in 59 s'],
+  [60, 'in 1 min'],
+  [61, 'in 2 min'],
+  [59 * 60 + 1, 'in 1 h'],
+  [71 * 60 + 30, 'in 1 h 12 min'],
+  [50 * 3600, 'in 3 days'],
+])('says how long %d s are still, never too short', (seconds, text) => {
+  const now = Date.parse('2026-01-01T10:00:00Z');
+  expect(remaining(new Date(now + seconds * 1000).toISOString(), now)).toBe(text);
 });

@@ -10,8 +10,9 @@ export function tokens(count: number): string {
 }
 
 /** `null` while no price is known, which is not the same as free. */
-export function usd(amount: number | null | undefined): string {
-  return amount == null ? 'cost not known' : money.format(amount);
+export function usd(amount: number | null | undefined, atLeast = false): string {
+  if (amount == null) return 'cost not known';
+  return `${atLeast ? '≥ ' : ''}${money.format(amount)}`;
 }
 
 export function duration(ms: number): string {
@@ -36,6 +37,21 @@ export function ago(at: string, now: number): string {
 export function elapsed(start: string, end: string | null | undefined, now: number): string {
   const ms = (end ? Date.parse(end) : now) - Date.parse(start);
   return ms < 1000 ? '0 s' : duration(Math.floor(ms / 1000) * 1000);
+}
+
+/**
+ * How long until then: `in 1 h 12 min`, by the second in the last minute. Rounded up, so that it
+ * never promises too early. `at any moment` once the time has come.
+ */
+export function remaining(until: string, now: number): string {
+  const seconds = Math.ceil((Date.parse(until) - now) / 1000);
+  if (seconds <= 0) return 'at any moment';
+  if (seconds < 60) return `in ${seconds} s`;
+  const minutes = Math.ceil(seconds / 60);
+  if (minutes < 60) return `in ${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return minutes % 60 === 0 ? `in ${hours} h` : `in ${hours} h ${minutes % 60} min`;
+  return `in ${Math.ceil(hours / 24)} days`;
 }
 
 const time = new Intl.DateTimeFormat('en-GB', {

@@ -27,7 +27,12 @@ vi.mock('@tauri-apps/api/webview', () => ({
   }),
 }));
 
-const change = { type: 'projects', seq: 4, projects: [] } as Change;
+const change: Change = {
+  type: 'live',
+  seq: 4,
+  task_id: '00000000-0000-4000-8000-000000000001',
+  items: [],
+};
 const stream = () => ({ onChanges: vi.fn(), onOpen: vi.fn(), onLost: vi.fn() });
 
 beforeEach(() => {

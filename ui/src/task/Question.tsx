@@ -27,7 +27,7 @@ interface Props {
 export function Question({ question, card, folder }: Props) {
   const panel = useRef<HTMLElement>(null);
   const now = useNow(10_000);
-  const { ready, busy, send } = useAnswer(question.id);
+  const { ready, busy, send } = useAnswer(question);
   const yesOrNo = question.kind !== 'open';
 
   useEffect(() => {
@@ -78,7 +78,8 @@ export function Question({ question, card, folder }: Props) {
   );
 }
 
-function useAnswer(id: string) {
+/** Sends an answer to exactly what was shown. */
+function useAnswer({ id, digest }: Approval) {
   const [ready, setReady] = useState(false);
   const [busy, setBusy] = useState(false);
   useEffect(() => {
@@ -89,7 +90,7 @@ function useAnswer(id: string) {
     if (!ready || busy) return;
     setBusy(true);
     try {
-      take(await api.answer(id, answer));
+      take(await api.answer(id, { ...answer, digest }));
     } catch (error) {
       sayProblem('The answer did not arrive', error);
       setBusy(false);

@@ -188,8 +188,8 @@ function Facts({ card }: { card: TaskCard }) {
   if (card.team !== 'practice' && card.started_at) {
     parts.push(
       card.budget_usd == null
-        ? usd(card.cost_usd)
-        : `${usd(card.cost_usd)} of ${usd(card.budget_usd)}`,
+        ? usd(card.cost_usd, card.at_least)
+        : `${usd(card.cost_usd, card.at_least)} of ${usd(card.budget_usd)}`,
     );
   }
   return <span className={css.muted}>{parts.join(' · ')}</span>;
@@ -230,7 +230,7 @@ function Actions({ card }: { card: TaskCard }) {
           </button>
         </Menu.Target>
         <Menu.Dropdown>
-          <Menu.Item onClick={() => show({ type: 'budget', card })}>Cost cap…</Menu.Item>
+          <Menu.Item onClick={() => show({ type: 'caps', card })}>Caps…</Menu.Item>
         </Menu.Dropdown>
       </Menu>
     </div>
