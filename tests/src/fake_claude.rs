@@ -178,6 +178,15 @@ pub enum Action {
     },
     /// Writes this to stdout as it is, with a line feed.
     Print(String),
+    /// Writes this to stdout as it is, so many times, and no line feed.
+    Pour {
+        text: String,
+        times: usize,
+    },
+    /// Writes these bytes to stdout as they are.
+    Bytes(Vec<u8>),
+    /// Writes the turn's result now, with these fields in the place of its own, and goes on.
+    End(Map<String, Value>),
     /// Writes this to stderr.
     Complain(String),
     /// Goes on when this file exists: lets a test hold a turn where it wants it.
@@ -190,6 +199,8 @@ pub enum Action {
     Exit(u8),
     /// Ends the process by a signal.
     Crash,
+    /// Is this shell script from here on, with the same input, output and process number.
+    Become(String),
 }
 
 /// How the process was started.

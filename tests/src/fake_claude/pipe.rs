@@ -52,6 +52,16 @@ impl Pipe {
         let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
     }
 
+    /// Writes these bytes so many times and adds nothing.
+    pub(super) fn pour(&self, bytes: &[u8], times: usize) {
+        let mut stdout = io::stdout().lock();
+        for _ in 0..times {
+            // As above.
+            let _ = stdout.write_all(bytes);
+        }
+        let _ = stdout.flush();
+    }
+
     /// The next prompt or request of the host, between turns. `None` at the end of the input.
     pub(super) fn next(&self) -> Option<Value> {
         let kept = self.prompts.borrow_mut().pop_front();

@@ -6,6 +6,7 @@ use nexus_core::Role;
 use serde_json::{Map, Value, json};
 use std::{
     env, fs, io,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{self, ExitCode},
     thread,
@@ -35,6 +36,8 @@ pub(super) struct Player {
 /// What a turn has come to so far.
 #[derive(Debug, Default)]
 struct Turn {
+    /// The id of its prompt.
+    prompt: Value,
     text: String,
     /// The answer to the last tool or call.
     last: String,
@@ -149,6 +152,7 @@ impl Player {
         self.write(json!({"type": "system", "subtype": "init", "cwd": self.cwd,
             "model": "fake", "tools": [], "permissionMode": "default"}));
         let mut turn = Turn {
+            prompt: uuid.clone(),
             cost: Some(0.0),
             ..Turn::default()
         };
@@ -159,7 +163,7 @@ impl Player {
             Ok(()) if turn.failure.is_some() => "cancelled",
             Ok(()) => "completed",
         };
-        self.finish(&uuid, &turn, played.is_err());
+        self.finish(&turn, played.is_err());
         self.lifecycle(&uuid, end);
         Ok(())
     }
@@ -250,6 +254,17 @@ impl Player {
                 message,
             } => self.fail(*status, kind, message, turn),
             Action::Print(line) => self.pipe.write_raw(&fill(line, values)),
+            Action::Pour { text, times } => {
+                self.pipe.pour(fill(text, values).as_bytes(), *times);
+            }
+            Action::Bytes(bytes) => self.pipe.pour(bytes, 1),
+            Action::End(fields) => {
+                let mut line = self.result(turn, turn.cost.unwrap_or_default());
+                line.as_object_mut()
+                    .into_iter()
+                    .for_each(|line| line.extend(fields.clone()));
+                self.pipe.write(&line);
+            }
             Action::Complain(text) => eprintln!("{}", fill(text, values)),
             Action::WaitFor(path) => {
                 let path = self.cwd.join(fill(&path.to_string_lossy(), values));
@@ -263,6 +278,11 @@ impl Player {
             Action::Deafen => deafen(),
             Action::Exit(code) => return Err(Cut::Exit(*code)),
             Action::Crash => process::abort(),
+            Action::Become(script) => {
+                let error = become_script(&fill(script, values));
+                eprintln!("Error: {error}");
+                return Err(Cut::Exit(1));
+            }
         }
         Ok(())
     }
@@ -361,7 +381,7 @@ impl Player {
         });
     }
 
-    fn finish(&mut self, uuid: &Value, turn: &Turn, cut: bool) {
+    fn finish(&mut self, turn: &Turn, cut: bool) {
         let cost = turn.cost.unwrap_or_default();
         self.spent += cost;
         self.past.cost += cost;
@@ -374,24 +394,31 @@ impl Player {
                 .append(&self.session, &mut self.past, "assistant", &message);
         }
         self.memory.keep(&self.session, &self.past);
+        let mut line = self.result(turn, cost);
+        line.as_object_mut()
+            .into_iter()
+            .for_each(|line| line.extend(self.fault(turn, cut)));
+        self.pipe.write(&line);
+    }
+
+    /// The result of a turn that completes.
+    fn result(&self, turn: &Turn, cost: f64) -> Value {
+        let uuid = &turn.prompt;
         let basis = if turn.cost.is_some() {
             "list"
         } else {
             "unknown"
         };
-        let mut line = json!({
+        json!({
             "type": "result", "subtype": "success", "is_error": false,
+            "session_id": self.session,
             "terminal_reason": "completed", "api_error_status": null, "result": turn.text,
             "user_message_uuid": uuid, "user_message_uuids": [uuid], "num_turns": 1,
             "permission_denials": turn.denials, "total_cost_usd": self.past.cost,
             "usage": {"input_tokens": turn.input, "output_tokens": turn.output},
             "model_usage_since_last_result": {"fake": {"inputTokens": turn.input,
                 "outputTokens": turn.output, "costUSD": cost, "costBasis": basis}},
-        });
-        line.as_object_mut()
-            .into_iter()
-            .for_each(|line| line.extend(self.fault(turn, cut)));
-        self.write(line);
+        })
     }
 
     /// What is different in the result of a turn that did not complete.
@@ -493,6 +520,15 @@ fn answer_of(input: &Value, output: &str) -> String {
         }
         None => output.to_owned(),
     }
+}
+
+/// Turns into a shell script. Returns only when that fails.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this plays a program under guard, not NEXUS"
+)]
+fn become_script(script: &str) -> io::Error {
+    process::Command::new("/bin/sh").args(["-c", script]).exec()
 }
 
 /// Ignores SIGTERM and everything else, for ever.
