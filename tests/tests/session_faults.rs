@@ -19,7 +19,7 @@ use nexus_core::{Role, SessionId, TaskId, TurnOutcome, TurnUpdate, Usage, Usd};
 use nexus_process::{Launcher, find_tagged};
 use nexus_tests::{
     drive::{Engine, Turn, close, closed, within},
-    env::until,
+    env::{TASK, TestEnv, good_team, on, rules, until},
     scripted_api::ScriptedApi,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -198,8 +198,17 @@ impl Bench {
         only.clone()
     }
 
-    fn processes(&self) -> usize {
-        find_tagged("NEXUS_AGENT".as_ref(), self.session.to_string().as_ref()).len()
+    /// The processes of this session that live.
+    fn processes(&self) -> Vec<u32> {
+        let tagged = find_tagged("NEXUS_AGENT".as_ref(), self.session.to_string().as_ref());
+        tagged.iter().map(|process| process.pid).collect()
+    }
+
+    /// Guards outlive what they guard by a moment.
+    fn assert_nothing_runs(&self) {
+        until("all processes of the session are gone", || {
+            self.processes().is_empty()
+        });
     }
 
     /// What a resumption comes to: `remembers` with the number of turns that were before it,
@@ -531,7 +540,7 @@ async fn a_program_killed_right_after_its_result_is_carried_on_or_known_to_be_lo
             Resumed::Lost(_) => lost += 1,
             Resumed::Otherwise(other) => panic!("{other}"),
         }
-        assert_eq!(bench.processes(), 0);
+        bench.assert_nothing_runs();
     }
     assert!(!saves_first || lost == 0, "{lost} sessions were lost");
     println!("killed right after the result: {kept} carried on, {lost} known to be lost");
@@ -556,7 +565,7 @@ async fn a_program_killed_in_the_middle_of_a_tool_is_carried_on() {
     signal(&session, Signal::KILL);
     let how = closed(&mut session).await;
     assert_eq!(how.name(), "signalled");
-    assert_eq!(bench.processes(), 0, "the command outlived its agent");
+    bench.assert_nothing_runs();
     let mut session = bench.again().await;
     let turn = bench.turn(&mut session, "and now?").await;
     assert!(turn.text().ends_with("]: and now?"), "{}", turn.text());
@@ -698,7 +707,7 @@ async fn a_program_that_lies_about_resuming_is_found_out() {
         let mut bench = Bench::double(&json!({})).with_two_turns().await;
         bench.script(&script);
         bench.resumed().await.expect(scenario, want);
-        assert_eq!(bench.processes(), 0, "{scenario}");
+        bench.assert_nothing_runs();
     }
     println!("resume faults: {} found out", resume_faults().len());
 }
@@ -720,6 +729,23 @@ async fn without_its_file_a_program_is_asked_and_a_silent_one_is_believed_aloud(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_never_has_two_processes() {
+    let bench = Bench::double(&json!({})).with_two_turns().await;
+    let session = bench.again().await;
+    let refused = bench.open(true).await.unwrap_err();
+    let TurnOutcome::CouldNotStart { message } = &refused else {
+        panic!("{refused:?}");
+    };
+    let living = bench.processes();
+    let named = |pid: &u32| message.contains(&format!("process {pid} "));
+    assert!(living.iter().any(named), "{message}: {living:?}");
+    // One that is leaving is waited for.
+    let leaving = tokio::spawn(close(session));
+    close(bench.again().await).await;
+    assert_eq!(leaving.await.unwrap(), TurnOutcome::Interrupted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_gives_up_on_a_start_leaves_no_process() {
     let bench = Bench::double(&json!({"start": "hang"}));
     let backend = bench.backend().await;
@@ -733,14 +759,9 @@ async fn who_gives_up_on_a_start_leaves_no_process() {
         opened = &mut opening => panic!("{opened:?}"),
         () = within(started) => {}
     }
-    assert!(bench.processes() > 0);
+    assert!(!bench.processes().is_empty());
     drop(opening);
-    let gone = async {
-        while bench.processes() > 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    within(gone).await;
+    bench.assert_nothing_runs();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -766,7 +787,7 @@ async fn stopping_twice_is_stopping_once() {
     }
     assert_eq!(closed(&mut session).await, TurnOutcome::Interrupted);
     assert!(session.events.recv().await.is_none(), "nothing follows");
-    assert_eq!(bench.processes(), 0);
+    bench.assert_nothing_runs();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -794,4 +815,34 @@ async fn a_turn_interrupted_at_once_is_interrupted() {
     let turn = bench.turn(&mut session, "still there?").await;
     assert!(turn.text().ends_with("still there?"), "{}", turn.text());
     close(session).await;
+}
+
+#[test]
+fn a_task_outlives_its_lost_sessions_and_says_so() {
+    let env = TestEnv::new();
+    let mut team = good_team();
+    // Code's program dies in the middle of its first turn, and cannot be carried on.
+    let dies = json!([{"say": "Let me see."}, {"exit": 3}]);
+    team.insert(0, on(json!({"role": "code", "attempt": 1}), dies));
+    let mut script = rules(team);
+    script["resume"] = json!("exit");
+    env.script(&script);
+    let project = env.project("greeter");
+    let ended = env.execute(&project, &[]).expect(0);
+    assert_eq!(ended.result()["state"], "review", "{ended:?}");
+    let said = |words: &str| {
+        let lines = ended.lines();
+        let mut texts = lines.iter().filter_map(|line| line["text"].as_str());
+        texts.any(|text| text.contains(words))
+    };
+    assert!(said("code 1 instead of resuming"), "{ended:?}");
+    let ids: Vec<_> = env
+        .log()
+        .iter()
+        .filter(|entry| entry["role"] == "code")
+        .map(|entry| entry["session"].clone())
+        .collect();
+    assert!(ids.len() >= 2 && ids[0] != ids[1], "{ids:?}");
+    println!("a lost session in a task: replaced, {TASK:?} came to review");
+    env.assert_nothing_runs();
 }

@@ -26,12 +26,20 @@ use crate::{Backend, BaseUrl, Session, SessionSpec};
 use async_trait::async_trait;
 use conversation::{Past, Program};
 use memory::Unrecorded;
-use nexus_core::TurnOutcome;
-use nexus_process::{Launcher, Spawn, Stdin, Tag};
+use nexus_core::{SessionId, TurnOutcome};
+use nexus_process::{Launcher, Spawn, Stdin, Tag, find_tagged};
 use session_file::Recollection;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// The variable that marks an agent's process and all it starts, with the session's id.
 pub const AGENT_TAG: &str = "NEXUS_AGENT";
+
+/// How long an earlier process of a session may take to end. Where NEXUS was killed, the guard
+/// gives it two seconds and then ends it.
+const LEAVING_LIMIT: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What the backend needs to know.
 #[derive(Clone, Debug)]
@@ -58,6 +66,31 @@ impl ClaudeCode {
     /// The sessions that the program keeps, where it is started with a home folder.
     pub fn session_files(&self) -> Option<SessionFiles> {
         SessionFiles::of(&self.config.environment)
+    }
+
+    /// Waits until no process carries this session any more: two would each go on from the same
+    /// place, and one of them would be forgotten.
+    async fn wait_until_free(&self, session: SessionId) -> Result<(), TurnOutcome> {
+        let deadline = Instant::now() + LEAVING_LIMIT;
+        loop {
+            let tag = session.to_string();
+            let looking = tokio::task::spawn_blocking(move || {
+                find_tagged(AGENT_TAG.as_ref(), tag.as_ref())
+                    .last()
+                    .copied()
+            });
+            let Ok(Some(other)) = looking.await else {
+                return Ok(());
+            };
+            if Instant::now() >= deadline {
+                let message = format!(
+                    "process {} still carries this session. End it, then resume the task",
+                    other.pid
+                );
+                return Err(TurnOutcome::CouldNotStart { message });
+            }
+            sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Starts a process that carries the session on, if it still is the one we know.
@@ -128,6 +161,7 @@ impl Backend for ClaudeCode {
         self.config
             .credential
             .check(self.config.base_url.as_ref())?;
+        self.wait_until_free(spec.session).await?;
         if spec.resume {
             return self.resume(&spec).await;
         }
