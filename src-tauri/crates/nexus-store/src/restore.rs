@@ -46,7 +46,16 @@ pub struct Restored {
 /// deleted. When it was killed half-way, calling it again, or opening the store, finishes it.
 pub fn restore(dir: &Path, backup: &Backup) -> Result<Restored, StoreError> {
     let place = Place::new(dir);
-    let decided = match Decided::find(&place)? {
+    let found = match Decided::find(&place)? {
+        Some(decided) if backup::read_back(&decided.file).is_ok() => Some(decided),
+        Some(decided) => {
+            // The disk did not keep what it had synced: that store is bad as well.
+            decided.give_up(&place)?;
+            None
+        }
+        None => None,
+    };
+    let decided = match found {
         Some(decided) => decided,
         None => prepare(&place, backup)?,
     };
@@ -102,6 +111,15 @@ impl Decided {
             }
         }
         Ok(None)
+    }
+
+    /// Sets the new store aside itself.
+    fn give_up(&self, place: &Place) -> Result<(), StoreError> {
+        let all = place.set_aside();
+        place::make_folder(&all)?;
+        move_aside(&self.file, &all)?;
+        place::sync_folder(&all)?;
+        place.sync_dir()
     }
 
     /// Moves the bad files aside and the new store into place. Returns where the bad ones are.
@@ -307,6 +325,17 @@ mod tests {
         assert!(decided.file.exists());
         assert_eq!(open(dir.path()).unwrap().last_seq().unwrap(), 40);
         Reader::open(dir.path(), StoreKey::Plain).unwrap();
+    }
+
+    #[test]
+    fn a_new_store_that_went_bad_while_it_waited_is_set_aside_too() {
+        let (dir, backup, bad) = damaged();
+        let decided = prepare(&Place::new(dir.path()), &backup).unwrap();
+        fs::write(&decided.file, "noise").unwrap();
+        assert_eq!(restore(dir.path(), &backup).unwrap().events, 40);
+        let aside = dir.path().join("set-aside");
+        assert!(is_kept(&aside, &bad) && is_kept(&aside, b"noise"));
+        assert_eq!(open(dir.path()).unwrap().last_seq().unwrap(), 40);
     }
 
     #[test]
