@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeSet,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     time::{Duration, Instant},
 };
 
@@ -60,6 +60,18 @@ pub fn find_tagged(name: &OsStr, value: &OsStr) -> Vec<ProcessIdentity> {
         // Asked after the look into its environment, so that the number cannot have passed
         // from one process to another in between.
         .filter(|found| is_alive(*found))
+        .collect()
+}
+
+/// The living processes that were started with `name` in their environment, each with its value,
+/// from one look at all of them. The calling process is never among them.
+pub fn find_all_tagged(name: &OsStr) -> Vec<(ProcessIdentity, OsString)> {
+    procfs::pids()
+        .filter(|pid| *pid != std::process::id())
+        .filter_map(identity_of)
+        .filter_map(|found| Some((found, procfs::variable(found.pid, name)?)))
+        // As in `find_tagged`.
+        .filter(|(found, _)| is_alive(*found))
         .collect()
 }
 

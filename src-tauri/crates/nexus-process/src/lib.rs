@@ -24,8 +24,8 @@ mod wire;
 
 pub use launch::{Launcher, Output, Shortage, Spawn, StartError, Stdin, Tag, find_program};
 pub use ledger::{
-    Leftover, ProcessIdentity, boot_id, find_tagged, identity_of, is_alive, kill_leftover,
-    kill_tagged,
+    Leftover, ProcessIdentity, boot_id, find_all_tagged, find_tagged, identity_of, is_alive,
+    kill_leftover, kill_tagged,
 };
 pub use lines::{Line, Lines};
 pub use process::{Ended, Process, StillThere};

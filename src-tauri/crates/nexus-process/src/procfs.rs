@@ -1,7 +1,11 @@
 //! Reading the process table from `/proc`. Where there is no such thing, nothing is found, and
 //! the callers say what that means for them.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt};
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+};
 
 /// One row of the process table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +81,15 @@ pub(crate) fn has_variable(pid: u32, name: &OsStr, value: &OsStr) -> bool {
     environ(pid)
         .split(|byte| *byte == 0)
         .any(|entry| entry == wanted)
+}
+
+/// What `pid` was started with `name` set to. `None` also where we may not look.
+pub(crate) fn variable(pid: u32, name: &OsStr) -> Option<OsString> {
+    let begins = [name.as_bytes(), b"="].concat();
+    let environ = environ(pid);
+    let mut values = environ.split(|byte| *byte == 0);
+    let value = values.find_map(|entry| entry.strip_prefix(&*begins))?;
+    Some(OsString::from_vec(value.to_vec()))
 }
 
 fn environ(pid: u32) -> Vec<u8> {

@@ -219,12 +219,6 @@ impl Store {
         Ok(())
     }
 
-    /// The processes not known to be gone, the oldest first. Damaged rows are left out; that
-    /// there are some is a [doubt](Reader::doubts).
-    pub fn ledger_open(&self) -> Result<Vec<LedgerRow>, StoreError> {
-        self.ask(process::open)
-    }
-
     /// Forgets processes that ended before `before` and returns how many those were: at most
     /// 10,000, so that it never takes long.
     pub fn ledger_prune(&mut self, before: Timestamp) -> Result<u64, StoreError> {
@@ -377,6 +371,12 @@ impl Reader {
     /// [`Store::back_up`] without holding up the store, for the process that owns it.
     pub fn back_up(&self) -> Result<Backup, StoreError> {
         backup::make(&self.connection, &self.place)
+    }
+
+    /// The processes not known to be gone, the oldest first. Damaged rows are left out; that
+    /// there are some is a [doubt](Reader::doubts).
+    pub fn ledger_open(&self) -> Result<Vec<LedgerRow>, StoreError> {
+        self.ask(process::open)
     }
 
     /// Which of the tables beside the log are not as they were written. Reads them whole.

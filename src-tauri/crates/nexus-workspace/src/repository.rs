@@ -85,6 +85,14 @@ impl Repository {
         Ok(found.and_then(|(id, _)| SnapshotId::parse(id)))
     }
 
+    /// All snapshots kept under a name or below it.
+    pub fn kept_below(&self, name: &str) -> Result<Vec<SnapshotId>, RepositoryError> {
+        let reference = reference(name)?;
+        let args = ["for-each-ref", "--format=%(objectname)", &reference];
+        let printed = self.git.call(&self.dir, args).text()?;
+        Ok(printed.lines().filter_map(SnapshotId::parse).collect())
+    }
+
     /// Forgets a name. The snapshot itself stays.
     pub fn forget(&self, name: &str) -> Result<(), RepositoryError> {
         let reference = reference(name)?;
