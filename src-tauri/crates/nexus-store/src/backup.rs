@@ -21,6 +21,7 @@ use rusqlite::{
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::SystemTime,
 };
 
@@ -28,6 +29,9 @@ use std::{
 const KEPT: usize = 3;
 /// What has to stay free beside a new backup.
 const MARGIN: u64 = 1024 * 1024;
+
+/// A store has one owner, and that one may back it up from several threads.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A copy of the store that was verified when it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +70,8 @@ fn make_for(
     place: &Place,
     before_migration: Option<u32>,
 ) -> Result<Backup, StoreError> {
+    // Whoever waits here finds that the other has made the backup.
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = place.backups();
     let at_source = |fault| StoreError::at(&place.file, fault);
     let head = event::head(connection).map_err(at_source)?;

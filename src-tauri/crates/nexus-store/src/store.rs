@@ -237,6 +237,15 @@ impl Store {
         Ok(())
     }
 
+    /// Writes to the disk as an [`append`](Self::append) does, but records nothing: for whoever
+    /// waits until a trouble has passed.
+    pub fn try_to_write(&mut self) -> Result<(), StoreError> {
+        self.commit(Durability::PowerLoss, |connection| {
+            let format = migration::known(MIGRATIONS);
+            Ok(connection.pragma_update(None, "user_version", format)?)
+        })
+    }
+
     /// Copies the store into `backups` in the data folder and reads the whole copy back, which
     /// is what makes it a backup. Cheap when nothing was appended since the last one, which it
     /// returns then. The newest three are kept, and those made before a change of format.

@@ -237,24 +237,30 @@ fn putting_back_over_a_store_without_fault_loses_nothing() {
 }
 
 #[test]
-fn a_reader_backs_up_while_the_owner_goes_on_writing() {
+fn readers_back_up_while_the_owner_goes_on_writing() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path()).unwrap();
     append(&mut store, 50);
-    let folder = dir.path().to_owned();
-    let backing_up = std::thread::spawn(move || {
-        let reader = Reader::open(&folder, StoreKey::Plain).unwrap();
-        let made: Vec<_> = (0..5).map(|_| reader.back_up().unwrap()).collect();
-        made
+    std::thread::scope(|threads| {
+        let back_up = || {
+            let reader = Reader::open(dir.path(), StoreKey::Plain).unwrap();
+            let made: Vec<_> = (0..5).map(|_| reader.back_up().unwrap()).collect();
+            made
+        };
+        let both = [threads.spawn(back_up), threads.spawn(back_up)];
+        append(&mut store, 100);
+        for made in both.map(|thread| thread.join().unwrap()) {
+            assert!(made.is_sorted_by_key(|backup| backup.events));
+            assert!((50..=150).contains(&made[4].events));
+        }
     });
-    append(&mut store, 100);
-    let made = backing_up.join().unwrap();
-    assert!(made.is_sorted_by_key(|backup| backup.events));
-    assert!((50..=150).contains(&made[4].events));
     // Each is a state that the log once had.
-    let newest = &backups(dir.path()).unwrap()[0];
-    let elsewhere = tempfile::tempdir().unwrap();
-    fs::copy(&newest.path, database(elsewhere.path())).unwrap();
-    let copied = all(&open(elsewhere.path()).unwrap());
-    assert_eq!(copied, all(&store)[..copied.len()]);
+    let events = all(&store);
+    for backup in backups(dir.path()).unwrap() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::copy(&backup.path, database(elsewhere.path())).unwrap();
+        let copied = all(&open(elsewhere.path()).unwrap());
+        assert_eq!(copied.len() as u64, backup.events);
+        assert_eq!(copied, events[..copied.len()]);
+    }
 }

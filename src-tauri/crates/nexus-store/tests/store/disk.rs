@@ -129,6 +129,25 @@ fn a_full_disk_at_thirty_points_costs_nothing() {
 }
 
 #[test]
+fn trying_to_write_meets_the_trouble_and_records_nothing() {
+    let Some(disk) = SmallDisk::of("3m") else {
+        return a_limit_on_file_sizes_at(&[170]);
+    };
+    let mut store = open(&disk.data()).unwrap();
+    disk.leave_free(0);
+    fill(&mut store);
+    // Each try takes a place in what is left of the write-ahead log.
+    let met = (0..100).find_map(|_| store.try_to_write().err()).unwrap();
+    assert_eq!(met.trouble(), Trouble::DiskFull, "{met}");
+    disk.remove_filler();
+    let before = all(&store);
+    store.try_to_write().unwrap();
+    assert_eq!(all(&store), before);
+    append(&mut store, 1);
+    store.verify().unwrap();
+}
+
+#[test]
 fn a_backup_on_a_full_disk_says_so_and_leaves_nothing_behind() {
     let Some(disk) = SmallDisk::of("3m") else {
         return a_limit_on_file_sizes_at(&[200]);
@@ -268,6 +287,7 @@ impl InUse {
             store.ledger_prune(Timestamp::from_millis(4)).map(drop),
             store.back_up().map(drop),
             store.release_reserve().map(drop),
+            store.try_to_write(),
         ];
         for refusal in refusals {
             let error = refusal.unwrap_err();
