@@ -24,7 +24,8 @@
 //! played when there is none. `role` is the seat of the line `You are …` in the system prompt,
 //! `prompt` a pattern, `attempt` counts from 1 how often role and prompt of this rule held, in
 //! all processes with this home folder. Texts may use `{{prompt}}`, `{{cwd}}`, `{{turn}}`,
-//! `{{last}}` (the answer to the last tool or call) and the groups `{{1}}`… of `prompt`.
+//! `{{last}}` (the answer to the last tool or call), `{{once}}` (an id of this turn alone) and
+//! the groups `{{1}}`… of `prompt`.
 //! The actions are the variants of [`Action`].
 //!
 //! What goes wrong when it starts or resumes is said by `start`, `resume` and `context_usage`
@@ -35,7 +36,8 @@
 //! with each start (arguments, names of environment variables, folder) and each prompt without
 //! the program's own notes in it, for tests to look at. In `.claude/projects/` (or below
 //! `CLAUDE_CONFIG_DIR`) a file for each session with prompts and answers in the real program's
-//! form, by which a session is resumed and an unknown one refused.
+//! form, by which a session is resumed and an unknown one refused. Where `ledger` names a file,
+//! a [`ledger`](crate::ledger) of turns, changed files and results.
 
 mod memory;
 mod pipe;
@@ -66,6 +68,8 @@ pub struct Script {
     pub resume: Option<ResumeFault>,
     /// Whether it can say how full its context is.
     pub context_usage: bool,
+    /// Where it keeps a record of its own of what it was told and did.
+    pub ledger: Option<PathBuf>,
 }
 
 /// What goes wrong whenever it is started.
@@ -102,6 +106,7 @@ impl Default for Script {
             start: None,
             resume: None,
             context_usage: true,
+            ledger: None,
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Playing turns.
 
 use super::{Action, Cut, Memory, Past, Pipe, Script, StartFault, role_of};
-use crate::script::{Values, fill, fill_all};
+use crate::{
+    ledger::{Deed, Ledger, LedgerTurn, step_of},
+    script::{Values, fill, fill_all},
+};
 use nexus_core::Role;
 use serde_json::{Map, Value, json};
 use std::{
@@ -47,6 +50,14 @@ struct Turn {
     /// `None` when a part of it has no price.
     cost: Option<f64>,
     failure: Option<Failure>,
+    recorded: Option<Recorded>,
+}
+
+/// Where the deeds of a turn are recorded.
+#[derive(Debug)]
+struct Recorded {
+    ledger: Ledger,
+    turn: LedgerTurn,
 }
 
 #[derive(Debug)]
@@ -139,6 +150,13 @@ impl Player {
         let given = line["message"]["content"].as_str().unwrap_or_default();
         let prompt = without_notes(given);
         let uuid = line["uuid"].clone();
+        let mut turn = Turn {
+            prompt: uuid.clone(),
+            cost: Some(0.0),
+            recorded: self.recorded(&prompt),
+            ..Turn::default()
+        };
+        turn.note(Deed::Began);
         self.memory
             .log(&json!({"prompt": prompt, "role": self.role, "session": self.session}));
         self.past.prompts.push(prompt.clone());
@@ -151,11 +169,6 @@ impl Player {
         self.lifecycle(&uuid, "started");
         self.write(json!({"type": "system", "subtype": "init", "cwd": self.cwd,
             "model": "fake", "tools": [], "permissionMode": "default"}));
-        let mut turn = Turn {
-            prompt: uuid.clone(),
-            cost: Some(0.0),
-            ..Turn::default()
-        };
         let played = self.play(&prompt, &mut turn);
         let end = match played {
             Err(Cut::Exit(code)) => return Err(Cut::Exit(code)),
@@ -163,13 +176,31 @@ impl Player {
             Ok(()) if turn.failure.is_some() => "cancelled",
             Ok(()) => "completed",
         };
+        turn.note(Deed::Ends);
         self.finish(&turn, played.is_err());
         self.lifecycle(&uuid, end);
         Ok(())
     }
 
+    /// Where this turn is recorded, if it is.
+    fn recorded(&self, prompt: &str) -> Option<Recorded> {
+        let turn = LedgerTurn {
+            once: Uuid::new_v4(),
+            session: self.session.clone(),
+            role: self.role,
+            cwd: self.cwd.clone(),
+            step: step_of(prompt).to_owned(),
+            pid: process::id(),
+        };
+        let ledger = Ledger::at(self.script.ledger.clone()?);
+        Some(Recorded { ledger, turn })
+    }
+
     fn play(&self, prompt: &str, turn: &mut Turn) -> Result<(), Cut> {
         let (actions, mut values) = self.choose(prompt);
+        if let Some(recorded) = &turn.recorded {
+            values.insert("once".to_owned(), recorded.turn.once.to_string());
+        }
         for action in actions {
             self.pipe
                 .pause(Duration::ZERO)
@@ -312,7 +343,11 @@ impl Player {
         };
         let (ok, said) = match allowed {
             Ok(input) => match carry_out(&self.cwd, tool, &input) {
-                Ok(Some(said)) => (true, said),
+                Ok(Some(said)) => {
+                    let path = input["file_path"].as_str().unwrap_or_default();
+                    turn.note(Deed::Wrote(path.to_owned()));
+                    (true, said)
+                }
                 Ok(None) => (true, answer_of(&input, output)),
                 Err(error) => (false, error.to_string()),
             },
@@ -357,6 +392,7 @@ impl Player {
         let id = format!("toolu_{}", Uuid::new_v4().simple());
         let name = format!("mcp__nexus__{tool}");
         self.assistant(&json!({"type": "tool_use", "id": id, "name": name, "input": arguments}));
+        turn.note(Deed::Calls(tool.to_owned()));
         let answer = self
             .pipe
             .ask(&json!({"subtype": "mcp_message", "server_name": "nexus",
@@ -364,6 +400,9 @@ impl Player {
             "params": {"name": tool, "arguments": arguments}}}))?;
         let result = &answer["response"]["mcp_response"]["result"];
         let said = result["content"][0]["text"].as_str().unwrap_or_default();
+        if result["content"].is_array() && result["isError"] != true {
+            turn.note(Deed::Answered(tool.to_owned()));
+        }
         self.tool_result(&id, result["isError"] != true, said);
         said.clone_into(&mut turn.last);
         Ok(())
@@ -458,6 +497,18 @@ impl Player {
     fn write(&self, mut line: Value) {
         line["session_id"] = json!(self.session);
         self.pipe.write(&line);
+    }
+}
+
+impl Turn {
+    /// Records what was done. A double that cannot has nothing to say for itself, and ends.
+    fn note(&self, did: Deed) {
+        let Some(Recorded { ledger, turn }) = &self.recorded else {
+            return;
+        };
+        if ledger.add(turn, did).is_err() {
+            process::abort();
+        }
     }
 }
 
