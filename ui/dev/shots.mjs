@@ -7,7 +7,10 @@ import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
 const base = process.env.NEXUS_UI_URL ?? 'http://127.0.0.1:1420';
-const wanted = process.argv.slice(2);
+/** Names of screens, and `light-1280` for one look only. */
+const asked = process.argv.slice(2);
+const looks = asked.filter((each) => /^(light|dark)-\d+$/.test(each));
+const wanted = asked.filter((each) => !looks.includes(each));
 const out = new URL('./shots/', import.meta.url).pathname;
 mkdirSync(out, { recursive: true });
 
@@ -38,6 +41,21 @@ const screens = [
       await page.getByTestId('trust-folder').waitFor();
     },
   ],
+  ['details', '/t/T-10/details'],
+  ['details-running', '/t/T-14/details'],
+  ['unsure', '/t/T-20'],
+  ['capped', '/t/T-19'],
+  ['allowed', '/allowed'],
+  ['caps', '/', (page) => page.getByTestId('today').click()],
+  ['menu', '/', (page) => page.getByTestId('main-menu').click()],
+  [
+    'stopping',
+    '/',
+    async (page) => {
+      await page.getByTestId('main-menu').click();
+      await page.getByTestId('stop-all').click();
+    },
+  ],
   ['empty', '/', null, 'empty'],
 ];
 
@@ -56,9 +74,11 @@ const browser = await chromium.launch({
 for (const [scheme, width] of [
   ['dark', 1440],
   ['light', 1440],
+  ['light', 1280],
   ['dark', 900],
   ['light', 640],
 ]) {
+  if (looks.length > 0 && !looks.includes(`${scheme}-${width}`)) continue;
   for (const [name, path, act, world = 'full'] of screens) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     if (width !== 1440 && ['trust', 'palette', 'shortcuts'].includes(name)) continue;

@@ -2,11 +2,12 @@
 import { Button, Group, Modal, Text, Textarea } from '@mantine/core';
 import { useState } from 'react';
 import { ApiError, api } from '../api/client';
-import type { TaskCard } from '../api/types';
+import type { Role, TaskCard } from '../api/types';
 import { Composer } from '../compose/Composer';
 import { FolderSheet, PathDialog } from '../compose/FolderSheet';
 import { DayCaps, TaskCaps } from '../limits/CapsDialog';
 import { plural } from '../parts/format';
+import { seats } from '../theme/tokens';
 import { run, sayProblem, take } from './commands';
 import { close, useDesk } from './desk';
 import { shortcuts } from './shortcuts';
@@ -32,13 +33,15 @@ export function Dialogs() {
       return <TaskCaps card={dialog.card} resume={dialog.resume === true} />;
     case 'today':
       return <DayCaps resume={dialog.resume} />;
+    case 'replace_session':
+      return <ReplaceSession card={dialog.card} role={dialog.role} />;
     case 'shortcuts':
       return <Shortcuts />;
   }
 }
 
 /** Runs what a dialog is for; closes it when that worked. */
-export function useAct(failed: string) {
+function useAct(failed: string) {
   const [busy, setBusy] = useState(false);
   const act = async (what: () => Promise<TaskCard>) => {
     setBusy(true);
@@ -185,6 +188,32 @@ function Cancel({ card }: { card: TaskCard }) {
         </Button>
         <Button color="red" loading={busy} onClick={() => void cancel()}>
           Cancel the task
+        </Button>
+      </Group>
+    </Modal>
+  );
+}
+
+function ReplaceSession({ card, role }: { card: TaskCard; role: Role }) {
+  const { busy, act } = useAct('The session could not be begun anew');
+  const { name } = seats[role];
+  return (
+    <Modal opened onClose={close} title={`Begin ${name}’s session in ${card.name} anew?`}>
+      <Text size="sm">
+        The conversation so far is given up. {name}’s next turn begins a new one and is told from
+        the journal what was done and decided. The work itself and its copy stay as they are.
+      </Text>
+      <Group justify="flex-end" gap="xs" mt="md">
+        <Button variant="default" onClick={close} data-autofocus>
+          Keep the session
+        </Button>
+        <Button
+          color="red"
+          loading={busy}
+          onClick={() => void act(() => api.replaceSession(card.id, role))}
+          data-testid="replace-confirm"
+        >
+          Begin anew
         </Button>
       </Group>
     </Modal>

@@ -141,7 +141,7 @@ function MainMenu() {
   const looks = [
     ['light', 'Light', Sun],
     ['dark', 'Dark', Moon],
-    ['auto', 'As the system', Monitor],
+    ['auto', 'Light or dark, as the system', Monitor],
   ] as const;
   return (
     <Menu position="bottom-end">
@@ -171,7 +171,6 @@ function MainMenu() {
           What is allowed
         </Menu.Item>
         <Menu.Divider />
-        <Menu.Label>Appearance</Menu.Label>
         {looks.map(([scheme, name, Icon]) => (
           <Menu.Item
             key={scheme}

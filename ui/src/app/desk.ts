@@ -1,6 +1,6 @@
 /** What lies open on the screen: dialogs and the draft. It belongs to this window, not to NEXUS. */
 import { create } from 'zustand';
-import type { Permissions, Planner, TaskCard, Team } from '../api/types';
+import type { Permissions, Planner, Role, TaskCard, Team } from '../api/types';
 
 export interface Draft {
   text: string;
@@ -32,6 +32,7 @@ export type Dialog =
   /** `resume`: the task waits for a higher cap, and goes on with it. */
   | { type: 'caps'; card: TaskCard; resume?: boolean }
   | { type: 'today'; resume?: TaskCard }
+  | { type: 'replace_session'; card: TaskCard; role: Role }
   | { type: 'shortcuts' };
 
 interface Desk {

@@ -19,7 +19,7 @@ export const shortcuts: readonly [string, string][] = [
   ['s', 'Start or pause the card'],
   ['m', 'All commands of the card'],
   ['Space', 'Lift a card; arrows move it, Space drops it'],
-  ['v s / a / m / c', 'Summary, activity, messages, changes of a task'],
+  ['v s / a / m / c / d', 'Summary, activity, messages, changes, details of a task'],
   ['Esc', 'Back to the board'],
   ['Ctrl Enter', 'Start the task, send the request'],
   ['?', 'This list'],
@@ -30,6 +30,7 @@ export const tabKeys: Record<string, string> = {
   a: 'activity',
   m: 'messages',
   c: 'changes',
+  d: 'details',
 };
 
 const SEQUENCE_MS = 1_000;

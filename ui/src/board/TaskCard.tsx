@@ -94,8 +94,7 @@ function Reason({ card }: { card: Card }) {
         stopping…
       </Tag>,
     );
-  }
-  if (card.hold) parts.push(<HoldTag key="hold" hold={card.hold} />);
+  } else if (card.hold) parts.push(<HoldTag key="hold" hold={card.hold} />);
   if (card.question) parts.push(<Asked key="asked" card={card} at={card.question.asked_at} />);
   if (card.state === 'failed') {
     parts.push(
@@ -167,7 +166,7 @@ function Spent({ card }: { card: Card }) {
         : `${usd(card.cost_usd, card.at_least)} of ${usd(card.budget_usd)}`;
   return (
     <p className={css.spent}>
-      {card.tokens > 0 ? <span>{tokens(card.tokens)} · </span> : null}
+      {card.tokens > 0 ? <span>{tokens(card.tokens, card.at_least)} · </span> : null}
       {cost ? <span>{cost} · </span> : null}
       <Elapsed card={card} />
     </p>

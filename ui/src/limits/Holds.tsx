@@ -13,7 +13,7 @@ import css from './Holds.module.css';
 
 export const holdNames: Record<Hold['why'], string> = {
   limit: 'Usage limit',
-  service: 'The model service keeps failing',
+  service: 'Model service fails',
   login: 'Not logged in',
   credit: 'No credit',
 };
@@ -29,9 +29,11 @@ const fixes: Record<Hold['why'], string> = {
 /** On a card and above a task: the reason, and the time that is left. */
 export function HoldTag({ hold }: { hold: Hold }) {
   return (
-    <Tag meaning="warning">
-      <span title={hold.text}>
-        {holdNames[hold.why]} ·{' '}
+    <>
+      <Tag meaning="warning">
+        <span title={hold.text}>{holdNames[hold.why]}</span>
+      </Tag>
+      <span className={css.when}>
         {hold.until ? (
           <>
             goes on <Countdown until={hold.until} />
@@ -40,7 +42,7 @@ export function HoldTag({ hold }: { hold: Hold }) {
           'waits for you'
         )}
       </span>
-    </Tag>
+    </>
   );
 }
 

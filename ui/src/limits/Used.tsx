@@ -7,7 +7,7 @@ import css from './Used.module.css';
 export function usedWords(spent: Spent) {
   return {
     cost: usd(spent.cost_usd, spent.at_least),
-    tokens: `${spent.at_least ? '≥ ' : ''}${tokens(spent.tokens)}`,
+    tokens: tokens(spent.tokens, spent.at_least),
     time: duration(spent.seconds * 1000),
     turns: plural(spent.turns, 'turn'),
   };

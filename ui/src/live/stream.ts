@@ -35,6 +35,11 @@ export function follow(queries: QueryClient): Stop {
       changes.flatMap((each) => (each.type === 'event' ? [each.task_id] : [])),
     );
     for (const id of touched) queries.invalidateQueries({ queryKey: ['task', id] });
+    // Only what is on the screen is read again.
+    if (changes.some((each) => each.type !== 'live')) {
+      queries.invalidateQueries({ queryKey: ['approvals'] });
+      queries.invalidateQueries({ queryKey: ['allowed'] });
+    }
     if (touched.size > 0) askForAgents();
   };
 

@@ -12,6 +12,11 @@ export function Tag({ meaning, children }: { meaning: Meaning | 'plain'; childre
   );
 }
 
+/** What an agent says of its own work. It never looks like a fact, least of all like success. */
+export function Claim({ children }: { children: ReactNode }) {
+  return <span className={css.claim}>{children}</span>;
+}
+
 /** Stands beside everything that a practice task shows. */
 export function PracticeTag({ team }: { team: TaskCard['team'] }) {
   return team === 'practice' ? (
@@ -45,10 +50,13 @@ const stateMeanings: Record<TaskState, Meaning | 'plain'> = {
   cancelled: 'plain',
 };
 
-export function StateTag({ state }: { state: TaskState }) {
+/** A task that was told to stop is not called paused or cancelled until it is. */
+export function StateTag({ state, stopping }: { state: TaskState; stopping: boolean }) {
   return (
     <span data-testid="task-state" data-state={state}>
-      <Tag meaning={stateMeanings[state]}>{stateWords[state]}</Tag>
+      <Tag meaning={stopping ? 'plain' : stateMeanings[state]}>
+        {stopping ? 'Stopping…' : stateWords[state]}
+      </Tag>
     </span>
   );
 }

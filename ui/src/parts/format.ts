@@ -2,11 +2,12 @@
 const compact = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
 const money = new Intl.NumberFormat('en', { style: 'currency', currency: 'USD' });
 
-export function tokens(count: number): string {
-  if (count < 1000) return `${count} tok`;
-  if (count < 100_000) return `${compact.format(count / 1000)}k tok`;
-  if (count < 1_000_000) return `${Math.round(count / 1000)}k tok`;
-  return `${compact.format(count / 1_000_000)}M tok`;
+export function tokens(count: number, atLeast = false): string {
+  const least = atLeast ? '≥ ' : '';
+  if (count < 1000) return `${least}${count} tok`;
+  if (count < 100_000) return `${least}${compact.format(count / 1000)}k tok`;
+  if (count < 1_000_000) return `${least}${Math.round(count / 1000)}k tok`;
+  return `${least}${compact.format(count / 1_000_000)}M tok`;
 }
 
 /** `null` while no price is known, which is not the same as free. */
@@ -22,7 +23,7 @@ export function duration(ms: number): string {
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
-  if (hours < 24) return `${hours} h ${minutes % 60} min`;
+  if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
   const days = Math.floor(hours / 24);
   return days === 1 ? '1 day' : `${days} days`;
 }
@@ -66,3 +67,6 @@ export const moment = (at: string) => full.format(new Date(at));
 
 export const plural = (count: number, one: string, many = `${one}s`) =>
   `${count} ${count === 1 ? one : many}`;
+
+/** What the server says in the middle of a line, at the beginning of one. */
+export const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -7,8 +7,8 @@ import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import { api } from '../api/client';
 import type { Answer, Approval, TaskCard } from '../api/types';
 import { sayProblem, take } from '../app/commands';
-import { useNow } from '../live/clock';
-import { ago } from '../parts/format';
+import { useCountdown, useNow } from '../live/clock';
+import { ago, moment } from '../parts/format';
 import { heading } from '../parts/question';
 import { SeatName } from '../parts/Seat';
 import { PracticeTag } from '../parts/Tag';
@@ -22,17 +22,21 @@ interface Props {
   card: TaskCard;
   /** Where it would happen. */
   folder?: string | null | undefined;
+  /** How many questions are on the page: when one goes, another comes under the pointer. */
+  among: number;
+  /** Takes the focus, though none of its buttons does. */
+  focus: boolean;
 }
 
-export function Question({ question, card, folder }: Props) {
+export function Question({ question, card, folder, among, focus }: Props) {
   const panel = useRef<HTMLElement>(null);
   const now = useNow(10_000);
-  const { ready, busy, send } = useAnswer(question);
+  const { ready, busy, send } = useAnswer(question, among);
   const yesOrNo = question.kind !== 'open';
 
   useEffect(() => {
-    panel.current?.focus({ preventScroll: false });
-  }, []);
+    if (focus) panel.current?.focus({ preventScroll: false });
+  }, [focus]);
 
   const onKey = (event: KeyboardEvent) => {
     if (event.key !== 'Escape' || !yesOrNo) return;
@@ -54,7 +58,10 @@ export function Question({ question, card, folder }: Props) {
       <div className={css.top}>
         <SeatName role={question.role} />
         <PracticeTag team={card.team} />
-        <span className={css.since}>asked {ago(question.asked_at, now)}</span>
+        <span className={css.since}>
+          asked {ago(question.asked_at, now)}
+          {question.expires_at ? <Expires at={question.expires_at} /> : null}
+        </span>
       </div>
       <p className={css.text}>{visible(heading(question))}</p>
       {question.detail ? (
@@ -63,6 +70,12 @@ export function Question({ question, card, folder }: Props) {
           {visible(question.detail)}
         </pre>
       ) : null}
+      {question.waiting ? null : (
+        <p className={css.kept} data-testid="kept">
+          Its agent was interrupted. Your answer is kept, and the agent gets it when it asks for
+          this again.
+        </p>
+      )}
       {question.why ? <p className={css.why}>{question.why}</p> : null}
       {folder && question.kind === 'tool' ? (
         <p className={css.why}>
@@ -78,14 +91,27 @@ export function Question({ question, card, folder }: Props) {
   );
 }
 
+/** When nobody answering means no. */
+function Expires({ at }: { at: string }) {
+  const left = useCountdown(at);
+  return (
+    <span title={`Without an answer by ${moment(at)} it is a no`}>
+      {' · '}becomes a no <time dateTime={at}>{left}</time>
+    </span>
+  );
+}
+
 /** Sends an answer to exactly what was shown. */
-function useAnswer({ id, digest }: Approval) {
+function useAnswer({ id, digest }: Approval, among: number) {
   const [ready, setReady] = useState(false);
   const [busy, setBusy] = useState(false);
+  // Whatever changes what is under the pointer makes the buttons wait again.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: they are what changes it
   useEffect(() => {
+    setReady(false);
     const timer = setTimeout(() => setReady(true), INERT_MS);
     return () => clearTimeout(timer);
-  }, []);
+  }, [digest, among]);
   const send = async (answer: Answer) => {
     if (!ready || busy) return;
     setBusy(true);
@@ -108,45 +134,62 @@ interface Choices {
 function Decide({ question, card, inert, send }: Choices & { card: TaskCard }) {
   const [reason, setReason] = useState('');
   const rounds = question.kind === 'rounds';
+  const deny = (
+    <Button
+      variant="default"
+      aria-disabled={inert}
+      onClick={() => void send({ type: 'deny', reason: reason.trim() })}
+      data-testid="deny"
+    >
+      {rounds ? 'Leave it as it is' : 'Deny'} <kbd className={css.kbd}>Esc</kbd>
+    </Button>
+  );
+  const allow = (type: Answer['type'], name: string, what?: string) => (
+    <Button
+      variant="default"
+      aria-disabled={inert}
+      onClick={() => void send({ type })}
+      aria-label={what}
+      data-testid={type.replaceAll('_', '-')}
+    >
+      {name}
+    </Button>
+  );
+  if (rounds) {
+    return (
+      <div className={css.answers}>
+        {deny}
+        {allow('allow', 'Another round')}
+      </div>
+    );
+  }
   return (
-    <div className={css.answers}>
-      <Button
-        variant="default"
-        aria-disabled={inert}
-        onClick={() => void send({ type: 'deny', reason: reason.trim() })}
-        data-testid="deny"
-      >
-        {rounds ? 'Leave it as it is' : 'Deny'} <kbd className={css.kbd}>Esc</kbd>
-      </Button>
-      <Button
-        variant="default"
-        aria-disabled={inert}
-        onClick={() => void send({ type: 'allow' })}
-        data-testid="allow"
-      >
-        {rounds ? 'Another round' : 'Allow once'}
-      </Button>
-      {rounds ? null : (
-        <>
-          <Button
-            variant="default"
-            aria-disabled={inert}
-            onClick={() => void send({ type: 'allow_for_task' })}
-            data-testid="allow-for-task"
-          >
-            Allow exactly this in {card.name}
-          </Button>
-          <TextInput
-            className={css.reason}
-            size="xs"
-            aria-label="Reason, told to the agent when you deny"
-            placeholder="Reason for a denial (told to the agent)"
-            value={reason}
-            onChange={(event) => setReason(event.currentTarget.value)}
-          />
-        </>
-      )}
-    </div>
+    <>
+      <div className={css.answers}>
+        <span className={css.lead} title={`SHA-256 of exactly this request: ${question.digest}`}>
+          Allow exactly this
+        </span>
+        {allow('allow', 'Once', 'Allow exactly this once')}
+        {allow('allow_for_task', `In ${card.name}`, `Allow exactly this in ${card.name}`)}
+        {allow(
+          'allow_for_project',
+          `In ${card.project_name}`,
+          `Allow exactly this in ${card.project_name}, the whole project`,
+        )}
+        {allow('allow_always', 'Always', 'Allow exactly this always, in every project')}
+      </div>
+      <div className={css.answers}>
+        {deny}
+        <TextInput
+          className={css.reason}
+          size="xs"
+          aria-label="Reason, told to the agent when you deny"
+          placeholder="Reason for a denial (told to the agent)"
+          value={reason}
+          onChange={(event) => setReason(event.currentTarget.value)}
+        />
+      </div>
+    </>
   );
 }
 

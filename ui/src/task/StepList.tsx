@@ -58,7 +58,7 @@ function stepLine(step: Step): string {
   const parts: string[] = [];
   if (step.state === 'running' && step.progress) parts.push(step.progress);
   else parts.push(stageWords[step.state]);
-  if (step.verdict) parts.push(`verdict ${step.verdict}`);
+  if (step.verdict) parts.push(`says ${step.verdict}`);
   if (step.attempts > 1) parts.push(`${step.attempts} attempts`);
   if (step.duration_ms > 0) parts.push(duration(step.duration_ms));
   if (step.cost_usd != null && step.cost_usd > 0) parts.push(usd(step.cost_usd));

@@ -2,11 +2,11 @@
 import { Fragment, type ReactNode, useState } from 'react';
 import type { CheckRun, Evidence, Permissions, Step, Task } from '../api/types';
 import { StandingTag } from '../board/TaskCard';
-import { duration } from '../parts/format';
+import { duration, sentence } from '../parts/format';
 import { Markdown } from '../parts/Markdown';
 import { Notice } from '../parts/Notice';
 import { SeatName } from '../parts/Seat';
-import { Tag } from '../parts/Tag';
+import { Claim, Tag } from '../parts/Tag';
 import { StepList, stepName } from './StepList';
 import css from './Summary.module.css';
 
@@ -99,8 +99,6 @@ export function Proof({ task }: { task: Task }) {
     </>
   );
 }
-
-const sentence = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function Checks({ before, after }: { before: CheckRun | null; after: CheckRun | null }) {
   const commands = [
@@ -195,11 +193,7 @@ function StepReport({ step, name }: { step: Step; name: string }) {
       <div className={css.reportHead}>
         <SeatName role={step.role} />
         <span className={css.note}>{name}</span>
-        {step.verdict ? (
-          <Tag meaning={step.verdict === 'pass' ? 'success' : 'danger'}>
-            verdict: {step.verdict}
-          </Tag>
-        ) : null}
+        {step.verdict ? <Claim>says: {step.verdict}</Claim> : null}
         {step.structured ? null : <Tag meaning="plain">written as plain text</Tag>}
       </div>
       {step.summary ? <Markdown text={step.summary} /> : null}

@@ -8,21 +8,27 @@ import { api } from '../api/client';
 import type { Action, TaskCard } from '../api/types';
 import { actionNames, give } from '../app/commands';
 import { show, useDesk } from '../app/desk';
+import { pausedByItself } from '../board/columns';
+import { parts as codeParts } from '../doctor/Fix';
+import { HoldTag } from '../limits/Holds';
+import { pauseWords, wayOn } from '../limits/pause';
 import { useNow } from '../live/clock';
 import { useLive } from '../live/store';
-import { ago, elapsed, tokens, usd } from '../parts/format';
+import { ago, elapsed, sentence, tokens, usd } from '../parts/format';
 import { Notice } from '../parts/Notice';
 import { StageRail } from '../parts/Seat';
 import { PracticeTag, StateTag } from '../parts/Tag';
+import { visible } from '../parts/visible';
 import { Activity } from './Activity';
 import { Changes } from './Changes';
+import { Details } from './Details';
 import { Messages } from './Messages';
 import { Question } from './Question';
 import { Summary } from './Summary';
 import css from './TaskPage.module.css';
 
-type Tab = 'summary' | 'activity' | 'messages' | 'changes';
-const tabs: readonly Tab[] = ['summary', 'activity', 'messages', 'changes'];
+type Tab = 'summary' | 'activity' | 'messages' | 'changes' | 'details';
+const tabs: readonly Tab[] = ['summary', 'activity', 'messages', 'changes', 'details'];
 
 function firstTab(card: TaskCard): Tab {
   switch (card.state) {
@@ -76,13 +82,22 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
     <div className={css.page}>
       <Head card={card} />
       {questions.length > 0 ||
+      pausedByItself(card) ||
       (task && (task.failure || task.verdict_failed || task.conflicts.length > 0)) ? (
         <div className={css.needs}>
           {questions.map((question) => (
-            <Question key={question.id} question={question} card={card} folder={task?.workspace} />
+            <Question
+              key={question.id}
+              question={question}
+              card={card}
+              folder={task?.workspace}
+              among={questions.length}
+              focus={question === questions[0]}
+            />
           ))}
-          {task?.failure ? (
-            <Notice meaning={card.state === 'failed' ? 'danger' : 'warning'}>{task.failure}</Notice>
+          {pausedByItself(card) ? <PausedNotice card={card} /> : null}
+          {task?.failure && card.state === 'failed' ? (
+            <Notice meaning="danger">{task.failure}</Notice>
           ) : null}
           {task?.verdict_failed ? (
             <Notice meaning="warning" title="Beta still says fail">
@@ -123,6 +138,7 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
               </span>
             ) : null}
           </TabName>
+          <TabName value="details">Details</TabName>
         </Tabs.List>
         <Tabs.Panel value="summary" tabIndex={0}>
           {task ? <Summary task={task} /> : <Waiting />}
@@ -136,8 +152,36 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
         <Tabs.Panel value="changes" tabIndex={0}>
           {task ? <Changes task={task} /> : <Waiting />}
         </Tabs.Panel>
+        <Tabs.Panel value="details" tabIndex={0}>
+          {task ? <Details task={task} /> : <Waiting />}
+        </Tabs.Panel>
       </Tabs>
     </div>
+  );
+}
+
+/** Why it does not go on by itself, from the card, so that it is there at once. */
+function PausedNotice({ card }: { card: TaskCard }) {
+  const act = card.paused === 'unsure' ? null : wayOn(card, () => {});
+  return (
+    <Notice meaning="warning" title={pauseWords[card.paused ?? 'person'].long}>
+      <span className={css.pausedRow}>
+        <span className={css.pausedText}>
+          {codeParts(sentence(card.note)).map((piece) =>
+            piece.command ? (
+              <code key={piece.text}>{visible(piece.text)}</code>
+            ) : (
+              <span key={piece.text}>{visible(piece.text)}</span>
+            ),
+          )}
+        </span>
+        {act ? (
+          <Button variant="default" onClick={act.run}>
+            {act.name}
+          </Button>
+        ) : null}
+      </span>
+    </Notice>
   );
 }
 
@@ -165,7 +209,8 @@ function Head({ card }: { card: TaskCard }) {
       </div>
       <h1 className={css.title}>{card.title}</h1>
       <div className={css.facts}>
-        <StateTag state={card.state} />
+        <StateTag state={card.state} stopping={card.stopping} />
+        {card.hold ? <HoldTag hold={card.hold} /> : null}
         <PracticeTag team={card.team} />
         <StageRail stages={card.stages} />
         <Facts card={card} />
@@ -184,7 +229,7 @@ function Facts({ card }: { card: TaskCard }) {
         : `started ${ago(card.started_at, now)}`,
     );
   }
-  if (card.tokens > 0) parts.push(tokens(card.tokens));
+  if (card.tokens > 0) parts.push(tokens(card.tokens, card.at_least));
   if (card.team !== 'practice' && card.started_at) {
     parts.push(
       card.budget_usd == null
