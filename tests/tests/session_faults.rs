@@ -78,6 +78,13 @@ impl Bench {
             {"when": {"last_user": "run for ever$", "step": 1}, "reply": {"tools": [
                 {"name": "Bash", "input": {"command": "touch begun; tail -f /dev/null",
                     "description": "run"}}]}},
+            {"when": {"last_user": "two at once$", "step": 1}, "reply": {"thinking": "Hm.", "text": "Both.", "tools": [
+                {"name": "Bash", "input": {"command": "ls", "description": "look"}},
+                {"name": "Glob", "input": {"pattern": "*"}}]}},
+            {"when": {"last_user": "write it$", "step": 1}, "reply": {"tools": [
+                {"name": "Write", "input": {"file_path": "{{cwd}}/made.txt", "content": "made\n"}}]}},
+            {"when": {"last_user": "fail$"},
+                "reply": {"fault": {"type": "status", "status": 400, "message": "odd"}}},
         ], "otherwise": {"text": "echo[{{turn}}]: {{last_user}}"}});
         Self::new(program.into(), Some(ScriptedApi::with(script).await))
     }
@@ -168,11 +175,16 @@ impl Bench {
     /// Takes a turn and puts it on record, as the engine does.
     async fn turn(&mut self, session: &mut Session, prompt: &str) -> Turn {
         let turn = permissive().turn(session, prompt).await;
+        self.record(&turn);
+        turn
+    }
+
+    /// Puts a turn on record.
+    fn record(&mut self, turn: &Turn) {
         if matches!(turn.outcome, TurnOutcome::Completed { .. }) {
             self.recorded.turns += 1;
         }
         self.recorded.used = self.recorded.used.map(|used| used.plus(turn.usage));
-        turn
     }
 
     /// A session of two turns whose process ended in order.
@@ -486,6 +498,37 @@ async fn whatever_became_of_its_file_a_session_is_known_for_what_it_is() {
         DAMAGES.len(),
         started.elapsed().as_secs_f64()
     );
+}
+
+/// A turn of every kind, each followed by the end of its process: a memory that is whole is
+/// never taken for a lost one.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_its_turns_were_like_a_session_is_carried_on() {
+    let mut bench = Bench::real().await;
+    let mut session = bench.first().await;
+    bench.turn(&mut session, "one").await;
+    close(session).await;
+    let at_once = |event: &SessionEvent| matches!(event, SessionEvent::Update(_));
+    for (prompt, want) in [
+        ("two at once", "completed"),
+        ("write it", "completed"),
+        ("fail", "refused"),
+        ("look and hang", "interrupted"),
+    ] {
+        let mut session = bench.again().await;
+        let mut engine = Engine::default();
+        if want == "interrupted" {
+            engine = engine.interrupting_on(at_once);
+        }
+        let turn = engine.turn(&mut session, prompt).await;
+        assert_eq!(turn.outcome.name(), want, "{prompt}: {turn:?}");
+        bench.record(&turn);
+        close(session).await;
+        let mut session = bench.again().await;
+        let turn = bench.turn(&mut session, "and now?").await;
+        assert!(turn.text().contains("and now?"), "{prompt}: {turn:?}");
+        close(session).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
