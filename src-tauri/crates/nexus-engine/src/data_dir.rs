@@ -91,10 +91,15 @@ impl DataDir {
         base.join(format!("nexus-{name}")).join("nexus.sock")
     }
 
+    /// What the owner has locked.
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.root.join("owner.lock")
+    }
+
     /// Makes the folder, readable to the person alone, and takes its lock if nobody has it.
     pub fn own(&self) -> Result<Ownership, EngineError> {
         private_dir(&self.root)?;
-        let path = self.root.join("owner.lock");
+        let path = self.lock_file();
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

@@ -422,7 +422,7 @@ impl Answer {
     }
 }
 
-fn summary(task: &Task, last_seq: u64) -> TaskSummary {
+pub(crate) fn summary(task: &Task, last_seq: u64) -> TaskSummary {
     TaskSummary {
         task: task.id,
         project: task.spec.project,

@@ -143,6 +143,10 @@ impl Engine {
         &self.options.data
     }
 
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
     /// The number of the last recorded fact.
     pub fn seq(&self) -> u64 {
         self.shared.seq()

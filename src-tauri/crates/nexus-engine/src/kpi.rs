@@ -1,9 +1,17 @@
 //! How well NEXUS does: the key figures of the concept, computed from the log alone.
 //!
 //! A figure that nothing in the log measures has no value. Nothing is estimated and no agent is
-//! asked for a score. What the practice team does is left out: it is a recording.
+//! asked for a score. What the practice team does is left out: it is a recording. The log is read
+//! page by page; what is held meanwhile is a few numbers for each task.
 
-use crate::{Engine, EngineError};
+mod coverage;
+mod tally;
+
+use crate::{
+    Engine, EngineError,
+    past::{Log, PAGE},
+};
+use tally::Tally;
 
 /// A key figure.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +28,7 @@ pub struct Kpi {
     pub value: Option<f64>,
     /// How many cases it is computed from.
     pub sample: u64,
-    /// What the number means, or what is missing for one.
+    /// What the number counts, or what is missing for one.
     pub note: String,
     pub parts: Vec<KpiShare>,
 }
@@ -55,6 +63,28 @@ impl Kpi {
 impl Engine {
     /// The key figures over the whole log.
     pub async fn kpis(&self) -> Result<Vec<Kpi>, EngineError> {
-        Ok(Vec::new())
+        let log = self.log().clone();
+        let read = tokio::task::spawn_blocking(move || tally(&log));
+        let tally = read.await.map_err(|_| EngineError::stopping())??;
+        Ok(tally.figures())
     }
 }
+
+fn tally(log: &Log) -> Result<Tally, EngineError> {
+    let mut tally = Tally::default();
+    let mut after = 0;
+    loop {
+        // The lock is let go between pages, so that recording never waits for a reader.
+        let page = log.read(after, PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok(tally);
+        };
+        after = last.seq;
+        for stored in &page {
+            tally.see(stored);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ pub fn difference(found: &Difference) -> DifferenceView {
         },
         what: found.what.clone(),
         found: found.found.clone(),
-        explanation: found.explanation.clone(),
+        explanation: found.code.meaning().to_owned(),
         fix: found.fix.clone(),
         fixed: found.fixed,
     }

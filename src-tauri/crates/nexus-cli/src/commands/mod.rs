@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod execute;
 mod keys;
+mod kpi;
 mod limits;
 mod openapi;
 mod resume;
@@ -13,6 +14,7 @@ mod sessions;
 mod status;
 mod stop;
 mod task;
+mod trash;
 
 use crate::{host::Failure, output::Output};
 use clap::{Parser, Subcommand};
@@ -65,8 +67,13 @@ enum Command {
     Sessions(sessions::Sessions),
     /// See and cap what all tasks together use in a day.
     Limits(limits::LimitsOfDay),
-    /// Look at what NEXUS needs on this machine.
+    /// Look at what NEXUS needs on this machine, and whether all it keeps agrees.
     Doctor(doctor::Doctor),
+    /// See and bring back what the doctor has put aside.
+    #[command(subcommand)]
+    Trash(trash::Trash),
+    /// See how well NEXUS does.
+    Kpi(kpi::KeyFigures),
     /// Keep API keys in the system's keychain.
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -107,6 +114,8 @@ impl Cli {
             Command::Task(command) => (Output::Text, command.run().await),
             Command::Agents(command) => (Output::Text, command.run().await),
             Command::Doctor(command) => (Output::Text, command.run().await),
+            Command::Trash(command) => (Output::Text, command.run().await),
+            Command::Kpi(command) => (Output::Text, command.run().await),
             Command::Keys(command) => (Output::Text, command.run().await),
             Command::Demo(command) => (Output::Text, command.run().await),
             Command::Openapi(command) => (Output::Text, command.run()),

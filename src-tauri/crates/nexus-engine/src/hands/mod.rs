@@ -8,7 +8,7 @@ mod checks;
 mod copy;
 mod keepsake;
 mod place;
-mod scratchpads;
+pub(crate) mod scratchpads;
 mod seat;
 
 use crate::{

@@ -23,7 +23,8 @@ pub(super) fn project(tools: &Tools, task: Arc<Task>, crew: &mut Crew) {
     });
 }
 
-fn write_all(dir: &Path, task: &Task) -> Result<(), String> {
+/// Writes all files of a task that are not as its messages say.
+pub(crate) fn write_all(dir: &Path, task: &Task) -> Result<(), String> {
     private_dir(dir).map_err(|error| error.to_string())?;
     for pad in Scratchpad::ALL {
         let text = pad.render(task.messages.iter().map(AsRef::as_ref));
