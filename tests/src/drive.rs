@@ -138,6 +138,9 @@ impl<'a> Engine<'a> {
                         ..turn
                     };
                 }
+                SessionEvent::ProcessEnded { end } => {
+                    panic!("the process ended in the middle of a turn: {end:?}")
+                }
                 SessionEvent::Closed { how } => panic!("closed in the middle of a turn: {how:?}"),
             }
         }

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use nexus_core::{
-    AgentCall, Role, SessionId, TaskId, ToolRequest, TurnOutcome, TurnUpdate, Usage, Usd,
+    AgentCall, ProcessEnd, Role, SessionId, TaskId, ToolRequest, TurnOutcome, TurnUpdate, Usage,
+    Usd,
 };
 use nexus_process::ProcessIdentity;
 use std::{path::PathBuf, time::Duration};
@@ -142,6 +143,11 @@ pub enum SessionEvent {
         /// The usage holds all that earlier turns of the session used without being recorded.
         covers_lost: bool,
         duration: Duration,
+    },
+    /// How the process itself ended, whatever that meant for the turn. Comes before
+    /// [`Closed`](Self::Closed), from backends whose sessions have a process.
+    ProcessEnded {
+        end: ProcessEnd,
     },
     /// The process and everything it started are gone. Always the last event.
     Closed {

@@ -25,6 +25,7 @@ pub struct Lines<R> {
     kept: Vec<u8>,
     /// How long the current line is so far.
     length: u64,
+    received: u64,
 }
 
 /// How much of an overlong line is kept, in bytes.
@@ -46,7 +47,13 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             limit,
             kept: Vec::new(),
             length: 0,
+            received: 0,
         }
+    }
+
+    /// How many bytes came so far, those of a line that is not complete included.
+    pub fn received(&self) -> u64 {
+        self.received
     }
 
     /// The next line; a last one without a line ending counts. `None` at the end.
@@ -65,6 +72,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             self.length += part.len() as u64;
             let used = part.len() + usize::from(end.is_some());
             self.reader.consume(used);
+            self.received += used as u64;
             if end.is_some() {
                 return Ok(Some(self.finish()));
             }
@@ -139,6 +147,7 @@ mod tests {
         };
         assert_eq!((start.len(), bytes), (1000, 50_000_000));
         assert!(lines.kept.capacity() < 10_000);
+        assert_eq!(lines.received(), 50_000_001);
         assert_eq!(lines.next().await.expect("reading"), Some(text("after")));
         assert_eq!(lines.next().await.expect("reading"), None);
     }

@@ -54,6 +54,7 @@ pub(crate) async fn open(
         tell: Some(tell),
         orders: Some(orders),
         closing_input: false,
+        received: 0,
     };
     tokio::spawn(carrier.run(first));
     let gone = || TurnOutcome::CouldNotStart {
@@ -84,6 +85,8 @@ struct Carrier {
     /// `None` when nobody gives orders any more.
     orders: Option<mpsc::Receiver<SessionCommand>>,
     closing_input: bool,
+    /// How much of its output had come when that was looked at last.
+    received: u64,
 }
 
 /// One thing that happened.
@@ -162,7 +165,10 @@ impl Carrier {
                 self.untold.clear();
                 self.close(now);
             }
-            Happening::Said(Ok(Some(line))) => self.hear(&line, now),
+            Happening::Said(Ok(Some(line))) => {
+                self.has_received();
+                self.hear(&line, now);
+            }
             Happening::Said(Ok(None) | Err(_)) => self.stdout = None,
             Happening::Complained(Ok(0) | Err(_)) => self.stderr = None,
             Happening::Written(Ok(length)) => {
@@ -175,6 +181,10 @@ impl Carrier {
                 self.outbox.clear();
             }
             Happening::Due => {
+                // A long line that is still coming is no silence.
+                if self.has_received() {
+                    self.conversation.sign_of_life(now);
+                }
                 let acts = self.conversation.due(now);
                 self.perform(acts);
             }
@@ -183,6 +193,12 @@ impl Carrier {
             Happening::Gone(ended) => return Some(ended),
         }
         None
+    }
+
+    /// Did anything come since this was asked last?
+    fn has_received(&mut self) -> bool {
+        let received = self.stdout.as_ref().map_or(0, Lines::received);
+        std::mem::replace(&mut self.received, received) < received
     }
 
     fn hear(&mut self, line: &Line, now: Instant) {

@@ -16,7 +16,7 @@ use super::{
     },
 };
 use crate::{CallReply, RequestKey, SessionCommand, SessionEvent, SessionSpec, ToolDecision};
-use nexus_core::{SessionId, ToolRequest, TurnOutcome, TurnUpdate, Usage};
+use nexus_core::{ProcessEnd, SessionId, ToolRequest, TurnOutcome, TurnUpdate, Usage};
 use nexus_process::Ended;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -778,7 +778,7 @@ impl Conversation {
     pub(crate) fn gone(&mut self, end: Ended, stderr: &str, now: Instant) -> Vec<Act> {
         let how = match &self.stop {
             Some(stop) => stop.why.clone(),
-            None => self.ending(end, stderr),
+            None => self.ending(&end, stderr),
         };
         if matches!(
             self.state,
@@ -789,14 +789,16 @@ impl Conversation {
         }
         // What this turn used is lost in its turn.
         self.covers_lost = false;
+        let end = self.process_end(&end);
         let mut acts = self.end_turn(how.clone(), Usage::default(), now);
         self.state = State::Leaving;
+        acts.push(Act::Tell(SessionEvent::ProcessEnded { end }));
         acts.push(Act::Tell(SessionEvent::Closed { how }));
         acts
     }
 
     /// What the end of a process means that nobody had asked to end.
-    fn ending(&self, end: Ended, stderr: &str) -> TurnOutcome {
+    fn ending(&self, end: &Ended, stderr: &str) -> TurnOutcome {
         let stderr = stderr.trim().to_owned();
         if stderr.contains(translate::NO_CONVERSATION) {
             return TurnOutcome::SessionLost { message: stderr };
@@ -809,10 +811,28 @@ impl Conversation {
                     format!("the program ended with code 1 instead of resuming: {stderr}");
                 TurnOutcome::SessionLost { message }
             }
-            Ended::Exited { code } => TurnOutcome::Exited { code, stderr },
-            Ended::Signalled { signal } => TurnOutcome::Signalled { signal, stderr },
+            Ended::Exited { code } => TurnOutcome::Exited {
+                code: *code,
+                stderr,
+            },
+            Ended::Signalled { signal } => TurnOutcome::Signalled {
+                signal: *signal,
+                stderr,
+            },
             // What was left of the process was killed then.
             Ended::GuardLost => TurnOutcome::Signalled { signal: 9, stderr },
+        }
+    }
+
+    /// How the process ended, and whether that was asked of it.
+    fn process_end(&self, end: &Ended) -> ProcessEnd {
+        let asked = self.stop.as_ref().is_some_and(|stop| stop.process);
+        match (*end, asked) {
+            // It was asked by the end of its input, and then by SIGTERM.
+            (Ended::Exited { .. } | Ended::Signalled { signal: 15 }, true) => ProcessEnd::Closed,
+            (Ended::Signalled { signal: 9 }, true) | (Ended::GuardLost, _) => ProcessEnd::Killed,
+            (Ended::Exited { code }, false) => ProcessEnd::Exited { code },
+            (Ended::Signalled { signal }, _) => ProcessEnd::Signalled { signal },
         }
     }
 

@@ -136,6 +136,7 @@ async fn turn(session: &mut Session, role: Role, round: u32, decision: ToolDecis
             other @ (SessionEvent::Update(_)
             | SessionEvent::Withdrawn { .. }
             | SessionEvent::TurnEnded { .. }
+            | SessionEvent::ProcessEnded { .. }
             | SessionEvent::Closed { .. }) => turn.hear(other),
         }
     }
@@ -163,6 +164,7 @@ impl Turn {
             }
             other @ (SessionEvent::ToolAsked { .. }
             | SessionEvent::Called { .. }
+            | SessionEvent::ProcessEnded { .. }
             | SessionEvent::Closed { .. }) => panic!("{other:?}"),
         }
     }

@@ -67,6 +67,7 @@ pub(super) fn take(
         open: None,
         opened_with: None,
         ledger: None,
+        process_end: None,
         used_at: tokio::time::Instant::now(),
         turn: None,
         waiting: HashMap::new(),
@@ -85,6 +86,8 @@ struct Sitter {
     /// What the open process was told may be spent.
     opened_with: Option<Usd>,
     ledger: Option<i64>,
+    /// How the open process ended, from when it is gone until that is on record.
+    process_end: Option<ProcessEnd>,
     /// When its latest turn began or ended.
     used_at: tokio::time::Instant,
     turn: Option<RunningTurn>,
@@ -356,6 +359,7 @@ impl Sitter {
                 }
                 self.end_turn(outcome, usage, Some(duration)).await;
             }
+            Some(SessionEvent::ProcessEnded { end }) => self.process_end = Some(end),
             Some(SessionEvent::Closed { how }) => self.closed(how).await,
             None => self.closed(TurnOutcome::OutputLost).await,
         }
@@ -758,7 +762,7 @@ impl Sitter {
             let report = Report::ProcessEnded {
                 role: self.role,
                 session: self.session,
-                end: ending_of(how),
+                end: self.process_end.take().unwrap_or_else(|| ending_of(how)),
             };
             self.tools.inbox.tell(self.task, report).await;
         }
@@ -769,6 +773,7 @@ impl Sitter {
         self.send(SessionCommand::Close).await;
         while let Some(session) = &mut self.open {
             match session.events.recv().await {
+                Some(SessionEvent::ProcessEnded { end }) => self.process_end = Some(end),
                 Some(SessionEvent::Closed { how }) => self.forget_process(&how).await,
                 None => self.forget_process(&TurnOutcome::Interrupted).await,
                 Some(_) => {}
@@ -777,7 +782,7 @@ impl Sitter {
     }
 }
 
-/// How the end of a session's process is put on record.
+/// How the end of a session is put on record when its backend said nothing of a process.
 fn ending_of(how: &TurnOutcome) -> ProcessEnd {
     match how {
         TurnOutcome::Exited { code: 0, .. }

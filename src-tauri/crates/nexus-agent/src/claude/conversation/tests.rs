@@ -156,6 +156,13 @@ fn ended_turn(acts: &[Act]) -> (&TurnOutcome, &Usage) {
     ended[0]
 }
 
+fn process_end(acts: &[Act]) -> ProcessEnd {
+    match acts.get(acts.len() - 2) {
+        Some(Act::Tell(SessionEvent::ProcessEnded { end })) => *end,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn closed(acts: &[Act]) -> &TurnOutcome {
     match acts.last() {
         Some(Act::Tell(SessionEvent::Closed { how })) => how,
@@ -197,6 +204,7 @@ impl Play {
             SessionEvent::TurnEnded { .. }
             | SessionEvent::Update(_)
             | SessionEvent::Withdrawn { .. }
+            | SessionEvent::ProcessEnded { .. }
             | SessionEvent::Closed { .. } => return Vec::new(),
         };
         self.ordered(order)
@@ -771,18 +779,34 @@ fn lines_that_cannot_be_read_are_kept_and_end_at_most_the_turn() {
 
 #[test]
 fn a_process_that_ends_ends_its_turn() {
+    let signal = 11;
     let cases = [
-        (Ended::Exited { code: 3 }, "exited"),
-        (Ended::Signalled { signal: 11 }, "signalled"),
-        (Ended::GuardLost, "signalled"),
+        (
+            Ended::Exited { code: 0 },
+            "exited",
+            ProcessEnd::Exited { code: 0 },
+        ),
+        (
+            Ended::Exited { code: 3 },
+            "exited",
+            ProcessEnd::Exited { code: 3 },
+        ),
+        (
+            Ended::Signalled { signal },
+            "signalled",
+            ProcessEnd::Signalled { signal },
+        ),
+        (Ended::GuardLost, "signalled", ProcessEnd::Killed),
     ];
-    for (ended, name) in cases {
+    for (ended, name, process) in cases {
         let acts = Play::in_a_turn().ends(ended);
         assert_eq!(ended_turn(&acts).0.name(), name);
         assert_eq!(closed(&acts).name(), name);
+        assert_eq!(process_end(&acts), process);
         let idle = Play::ready().ends(ended);
-        assert_eq!(idle.len(), 1);
+        assert_eq!(idle.len(), 2);
         assert_eq!(closed(&idle).name(), name);
+        assert_eq!(process_end(&idle), process);
     }
 }
 
@@ -804,8 +828,22 @@ fn closing_is_polite_first_and_sure_in_the_end() {
     assert!(matches!(play.waits().as_slice(), [Act::Kill]));
     assert_eq!(play.now - start, CLOSE_GRACE + TERMINATE_GRACE);
     let acts = play.ends(Ended::Signalled { signal: 9 });
-    assert_eq!(acts.len(), 1);
+    assert_eq!(acts.len(), 2);
+    assert_eq!(process_end(&acts), ProcessEnd::Killed);
     assert_eq!(*closed(&acts), TurnOutcome::Interrupted);
+}
+
+#[test]
+fn what_ends_when_it_was_asked_to_was_closed() {
+    for ended in [
+        Ended::Exited { code: 0 },
+        Ended::Exited { code: 143 },
+        Ended::Signalled { signal: 15 },
+    ] {
+        let mut play = Play::ready();
+        play.ordered(SessionCommand::Close);
+        assert_eq!(process_end(&play.ends(ended)), ProcessEnd::Closed);
+    }
 }
 
 #[test]
@@ -818,7 +856,8 @@ fn closing_in_the_middle_of_a_turn_interrupts_it() {
     let late = play.ordered(SessionCommand::Prompt("more".to_owned()));
     assert!(late.is_empty());
     let acts = play.ends(Ended::Exited { code: 0 });
-    assert_eq!(acts.len(), 1, "the turn ends only once: {acts:?}");
+    assert_eq!(acts.len(), 2, "the turn ends only once: {acts:?}");
+    assert_eq!(process_end(&acts), ProcessEnd::Closed);
 }
 
 #[test]
