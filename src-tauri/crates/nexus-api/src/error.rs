@@ -22,6 +22,7 @@ pub enum ErrorCode {
     Login,
     Keychain,
     DataFolder,
+    DiskFull,
     Git,
     Stopping,
     Internal,
@@ -29,7 +30,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes, for the test that compares them with their documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BadInput,
         Self::NotFound,
         Self::WrongState,
@@ -41,6 +42,7 @@ impl ErrorCode {
         Self::Login,
         Self::Keychain,
         Self::DataFolder,
+        Self::DiskFull,
         Self::Git,
         Self::Stopping,
         Self::Internal,
@@ -60,6 +62,7 @@ impl ErrorCode {
             Self::Login => "login",
             Self::Keychain => "keychain",
             Self::DataFolder => "data_folder",
+            Self::DiskFull => "disk_full",
             Self::Git => "git",
             Self::Stopping => "stopping",
             Self::Internal => "internal",
@@ -79,6 +82,7 @@ impl ErrorCode {
             Self::Login => "Not logged in",
             Self::Keychain => "The keychain cannot be used",
             Self::DataFolder => "The data folder cannot be used",
+            Self::DiskFull => "The disk is full",
             Self::Git => "git cannot be used",
             Self::Stopping => "NEXUS is stopping",
             Self::Internal => "A mistake of NEXUS",
@@ -95,6 +99,7 @@ impl ErrorCode {
                 StatusCode::FAILED_DEPENDENCY
             }
             Self::DataFolder | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -114,6 +119,7 @@ impl From<ErrorKind> for ErrorCode {
             ErrorKind::Login => Self::Login,
             ErrorKind::Keychain => Self::Keychain,
             ErrorKind::DataFolder => Self::DataFolder,
+            ErrorKind::DiskFull => Self::DiskFull,
             ErrorKind::Git => Self::Git,
             ErrorKind::Stopping => Self::Stopping,
             ErrorKind::Internal => Self::Internal,

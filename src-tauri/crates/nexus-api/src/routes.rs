@@ -124,6 +124,7 @@ async fn board(State(app): State<App>) -> Json<Board> {
         agents: present::agents(&tasks),
         holds: present::holds(&app.engine.floor()),
         today: present::today(&app.engine.floor()),
+        trouble: app.engine.trouble().map(|why| why.message),
         tasks: newest_first(&app, tasks),
     })
 }

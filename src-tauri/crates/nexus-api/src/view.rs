@@ -85,6 +85,8 @@ pub struct Board {
     /// Accounts on which nothing is begun for now.
     pub holds: Vec<HoldView>,
     pub today: TodayView,
+    /// Why nothing can be recorded now. Nothing is under way then, and nothing was lost.
+    pub trouble: Option<String>,
 }
 
 /// Why nothing is begun for a while.

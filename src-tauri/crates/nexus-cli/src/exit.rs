@@ -33,7 +33,7 @@ pub(crate) fn of_problem(problem: &Problem) -> u8 {
         "wrong_state" => CONFLICT,
         "checks_red" => CHECKS_FAILED,
         "login" => PROVIDER,
-        "agent_program" | "git" | "keychain" | "data_folder" => ENVIRONMENT,
+        "agent_program" | "git" | "keychain" | "data_folder" | "disk_full" => ENVIRONMENT,
         _ => ERROR,
     }
 }

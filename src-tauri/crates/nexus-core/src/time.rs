@@ -29,6 +29,14 @@ impl Timestamp {
         )
     }
 
+    /// This moment moved earlier by `duration`.
+    pub fn before(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// Time from `earlier` to this moment; zero when the clock went backwards in between.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))

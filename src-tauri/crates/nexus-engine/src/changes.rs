@@ -72,6 +72,12 @@ impl Hub {
         self.sender().as_ref().map(broadcast::Sender::subscribe)
     }
 
+    /// Begins again after [`Hub::close`].
+    pub(crate) fn open(&self) {
+        self.sender()
+            .get_or_insert_with(|| broadcast::channel(BACKLOG).0);
+    }
+
     /// Ends every stream after what it has not heard yet.
     pub(crate) fn close(&self) {
         self.sender().take();

@@ -2,15 +2,18 @@
 //!
 //! Everything that waits in the queue is decided against a draft, recorded in one transaction
 //! with one fsync, and only then shown, answered and acted upon. When recording fails nothing
-//! of it happened, and the engine stops: an orchestrator that cannot remember must not act.
+//! of it happened, and everything under way is stopped: an orchestrator that cannot remember
+//! must not act. It can still be looked at, and goes on as after a start once the log can be
+//! written again.
 
-use crate::{Change, EngineError, changes::Hub, hands::Hands, state::Shared};
+use crate::{Change, EngineError, ErrorKind, changes::Hub, hands::Hands, state::Shared};
 use nexus_core::{
     Command, Desk, Draft, Event, Fact, FloorEvent, Refusal, Report, Task, TaskId, TaskSpec, Team,
     Timestamp,
 };
-use nexus_store::{NewEvent, Store, TaskSummary};
+use nexus_store::{NewEvent, Reader, Store, StoreKey, TaskSummary};
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -95,7 +98,22 @@ pub(crate) struct Dispatcher {
     pub(crate) hub: Hub,
     pub(crate) hands: Hands,
     pub(crate) inbox: mpsc::Receiver<Input>,
+    /// The disk is full, and the room that was kept back is being used up.
+    pub(crate) spends_reserve: bool,
 }
+
+/// What the loop does next.
+enum Next {
+    /// Take what waits in the queue.
+    Batch,
+    /// The log cannot be written.
+    Halt,
+    /// Nobody needs the engine any more; somebody may wait for its end.
+    End(Option<oneshot::Sender<()>>),
+}
+
+/// How long to wait before the log is tried again, when nobody wants anything.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// A batch of inputs: what was decided, and who is told once it is recorded.
 struct Batch {
@@ -127,37 +145,51 @@ pub(crate) fn inbox() -> (Inbox, mpsc::Receiver<Input>) {
 }
 
 impl Dispatcher {
-    /// Runs until it is stopped or cannot record any more.
+    /// Runs until it is stopped.
     pub(crate) async fn run(mut self) {
-        let mut reply = None;
-        if self.catch_up().await {
-            while reply.is_none() {
-                match self.next_batch().await {
-                    Some(stop) => reply = stop,
-                    None => break,
-                }
-            }
-        }
+        let mut next = self.begin().await;
+        let reply = loop {
+            next = match next {
+                Next::Batch => self.next_batch().await,
+                Next::Halt => self.halt().await,
+                Next::End(reply) => break reply,
+            };
+        };
         self.close().await;
         if let Some(reply) = reply {
             let _ = reply.send(());
         }
     }
 
-    /// Takes what waits, records what follows from it. `None` when that is over for good; the
-    /// inner value is somebody who wants the engine to end.
-    async fn next_batch(&mut self) -> Option<Option<oneshot::Sender<()>>> {
+    async fn begin(&mut self) -> Next {
+        if self.catch_up().await {
+            self.back_up();
+            Next::Batch
+        } else {
+            Next::Halt
+        }
+    }
+
+    /// Takes what waits, records what follows from it.
+    async fn next_batch(&mut self) -> Next {
         let wake = self.shared.desk().next_wake();
         let first = tokio::select! {
-            input = self.inbox.recv() => Some(input?),
+            input = self.inbox.recv() => match input {
+                Some(input) => Some(input),
+                None => return Next::End(None),
+            },
             () = until(wake) => None,
             task = self.hands.ended() => {
                 if let Some(task) = self.shared.task(task) {
                     self.hands.look_again(&task);
                 }
-                return Some(None);
+                return Next::Batch;
             }
         };
+        self.take(first).await
+    }
+
+    async fn take(&mut self, first: impl IntoIterator<Item = Input>) -> Next {
         let mut batch = Batch::on(&self.shared.desk());
         for input in first.into_iter().chain(self.waiting()) {
             batch.decide(input);
@@ -165,7 +197,119 @@ impl Dispatcher {
         let stop = batch.stop.take();
         batch.draft.let_time_pass(batch.at);
         batch.draft.admit(batch.at);
-        self.record_or_fail(batch).await.then_some(stop)
+        match (self.record_or_fail(batch).await, stop) {
+            (_, Some(reply)) => Next::End(Some(reply)),
+            (true, None) => Next::Batch,
+            (false, None) => Next::Halt,
+        }
+    }
+
+    /// The log cannot be written. Stops everything, answers what can be answered, and tries
+    /// again when somebody wants something, or from time to time where it may pass by itself.
+    async fn halt(&mut self) -> Next {
+        let mut waiting = self.stop_hands().await;
+        self.hub.close();
+        loop {
+            let input = match waiting.pop_front() {
+                Some(input) => Some(input),
+                None => tokio::select! {
+                    input = self.inbox.recv() => match input {
+                        Some(input) => Some(input),
+                        None => return Next::End(None),
+                    },
+                    () = tokio::time::sleep(RETRY) => None,
+                },
+            };
+            match input {
+                Some(Input::Stop { reply }) => return Next::End(Some(reply)),
+                // What was under way has ended and is taken up anew.
+                Some(Input::News { .. } | Input::Look { .. }) => continue,
+                Some(_) | None => {}
+            }
+            if self.can_record().await && self.catch_up().await {
+                self.hub.open();
+                return match input {
+                    Some(input) => self.take(waiting_after(input, waiting)).await,
+                    None => Next::Batch,
+                };
+            }
+            if let (Some(input), Some(why)) = (input, self.shared.world().broken) {
+                input.refuse(&why);
+            }
+        }
+    }
+
+    /// Asks everything to end and waits until it has. What it says meanwhile is recorded as
+    /// far as the room goes that was kept back; beyond that it is as if this program had ended.
+    ///
+    /// Returns who wants something meanwhile: they are heard when it has ended.
+    async fn stop_hands(&mut self) -> VecDeque<Input> {
+        let mut leaving = self.hands.let_go();
+        let mut waiting = VecDeque::new();
+        loop {
+            let input = tokio::select! {
+                ended = leaving.ended() => match ended {
+                    Some(_) => continue,
+                    None => break,
+                },
+                Some(input) = self.inbox.recv() => input,
+            };
+            if !matches!(input, Input::News { .. }) {
+                waiting.push_back(input);
+            } else if self.spends_reserve {
+                let mut batch = Batch::on(&self.shared.desk());
+                batch.decide(input);
+                self.spends_reserve = self.record(batch).await.is_ok();
+            }
+        }
+        self.hands = self.hands.anew();
+        waiting
+    }
+
+    /// Makes use of the room that was kept back for this moment.
+    async fn release_reserve(&mut self) -> bool {
+        let store = Arc::clone(&self.store);
+        let given = tokio::task::spawn_blocking(move || {
+            let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            store.release_reserve()
+        });
+        self.spends_reserve = matches!(given.await, Ok(Ok(1..)));
+        self.spends_reserve
+    }
+
+    /// Tries whether the log can be written again.
+    async fn can_record(&mut self) -> bool {
+        let store = Arc::clone(&self.store);
+        let tried = tokio::task::spawn_blocking(move || {
+            let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            store.try_to_write()?;
+            // Without room to end in order nothing is begun again.
+            store.keep_reserve()
+        });
+        match tried.await {
+            Ok(Ok(true)) => {
+                self.spends_reserve = false;
+                self.shared.mend();
+                true
+            }
+            Ok(Err(error)) => {
+                self.shared.fail(error.into());
+                false
+            }
+            Ok(Ok(false)) | Err(_) => false,
+        }
+    }
+
+    /// Keeps a verified copy of the log, beside the work.
+    fn back_up(&self) {
+        let root = self.hands.data().root().to_owned();
+        tokio::task::spawn_blocking(move || {
+            let made = Reader::open(&root, StoreKey::Plain).and_then(|reader| reader.back_up());
+            match made {
+                Ok(backup) => tracing::debug!(events = backup.events, "backed up"),
+                Err(error) => tracing::warn!(%error, "no backup of the log"),
+            }
+        });
     }
 
     /// Begins nothing more and waits until everything under way has ended, recording what it
@@ -184,6 +328,14 @@ impl Dispatcher {
         self.inbox.close();
         while self.inbox.recv().await.is_some() {}
         self.hub.close();
+        let store = Arc::clone(&self.store);
+        let kept = tokio::task::spawn_blocking(move || {
+            let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+            store.back_up().map(|_| ())
+        });
+        if let Ok(Err(error)) = kept.await {
+            tracing::warn!(%error, "no backup of the log");
+        }
     }
 
     /// Records news that comes while everything ends. Orders come too late.
@@ -216,8 +368,8 @@ impl Dispatcher {
         }
         let recorded = self.record(batch).await;
         if let Err(why) = &recorded {
-            tracing::error!(why, "the event log cannot be written; stopping");
-            self.shared.fail(why);
+            tracing::error!(%why, "the event log cannot be written; stopping");
+            self.shared.fail(why.clone());
         }
         recorded.is_ok()
     }
@@ -230,29 +382,42 @@ impl Dispatcher {
     }
 
     /// Records the batch; then, and only then, shows it, answers and acts.
-    async fn record(&mut self, batch: Batch) -> Result<(), String> {
+    async fn record(&mut self, batch: Batch) -> Result<(), EngineError> {
         let Batch { draft, answers, .. } = batch;
         let first = self.shared.seq() + 1;
-        if !draft.facts().is_empty() {
-            self.append(&draft, first).await?;
+        let mut trouble = None;
+        if !draft.facts().is_empty()
+            && let Err(why) = self.append(&draft, first).await
+        {
+            let kept_room = why.kind == ErrorKind::DiskFull
+                && !self.spends_reserve
+                && self.release_reserve().await;
+            if !kept_room || self.append(&draft, first).await.is_err() {
+                for answer in answers {
+                    answer.refuse(&why);
+                }
+                return Err(why);
+            }
+            // These facts are safe, and they are the last for now.
+            trouble = Some(why);
         }
         self.shared.commit(&draft);
         let desk = self.shared.desk();
         self.publish(first, draft.facts(), &desk);
         for task in draft.touched() {
             self.hands.heard(task, &draft.facts_of(task.id));
-            if desk.awake.has(task.id) {
+            if desk.awake.has(task.id) && trouble.is_none() {
                 self.hands.reconcile(task);
             }
         }
         for answer in answers {
             answer.give(&desk);
         }
-        Ok(())
+        trouble.map_or(Ok(()), Err)
     }
 
     /// Writes the draft's facts into the log, numbered from `first` on.
-    async fn append(&self, draft: &Draft, first: u64) -> Result<(), String> {
+    async fn append(&self, draft: &Draft, first: u64) -> Result<(), EngineError> {
         let last = first + draft.facts().len() as u64 - 1;
         let rows: Vec<Row> = draft.facts().iter().map(Row::of).collect();
         let summaries: Vec<_> = draft.touched().map(|task| summary(task, last)).collect();
@@ -262,10 +427,8 @@ impl Dispatcher {
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
             store.append(&events, &summaries).map(|_| ())
         });
-        let stored = stored
-            .await
-            .map_err(|error| format!("failed to record: {error}"))?;
-        stored.map_err(|error| format!("failed to {error}"))
+        let stored = stored.await.map_err(|_| EngineError::stopping())?;
+        Ok(stored?)
     }
 
     fn publish(&self, first: u64, facts: &[Fact], desk: &Desk) {
@@ -287,6 +450,27 @@ impl Dispatcher {
                         floor: Arc::clone(&desk.floor),
                     });
                 }
+            }
+        }
+    }
+}
+
+impl Input {
+    /// Says why it cannot be taken.
+    fn refuse(self, why: &EngineError) {
+        match self {
+            Self::Create { reply, .. } | Self::Order { reply, .. } => {
+                let _ = reply.send(Err(why.clone()));
+            }
+            Self::Floor { reply, .. }
+            | Self::StopAll { reply }
+            | Self::OpenAccount { reply, .. } => {
+                let _ = reply.send(Err(why.clone()));
+            }
+            // What is not recorded did not happen.
+            Self::News { .. } | Self::Look { .. } => {}
+            Self::Stop { reply } => {
+                let _ = reply.send(());
             }
         }
     }
@@ -359,6 +543,11 @@ fn refused(refusal: Refusal) -> EngineError {
     }
 }
 
+/// Those who waited, in their order.
+fn waiting_after(first: Input, others: VecDeque<Input>) -> impl Iterator<Item = Input> {
+    std::iter::once(first).chain(others)
+}
+
 /// Sleeps until a moment of the wall clock; for ever when there is none.
 async fn until(wake: Option<Timestamp>) {
     match wake {
@@ -417,6 +606,21 @@ impl Answer {
             }
             Self::Events { events, reply } => {
                 let _ = reply.send(events);
+            }
+        }
+    }
+
+    /// Says that nothing of it happened.
+    fn refuse(self, why: &EngineError) {
+        match self {
+            Self::Task { reply, .. } => {
+                let _ = reply.send(Err(why.clone()));
+            }
+            Self::Done(reply) => {
+                let _ = reply.send(Err(why.clone()));
+            }
+            Self::Events { reply, .. } => {
+                let _ = reply.send(Vec::new());
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     dispatcher::{Dispatcher, Inbox, Input, Reply, inbox},
     folder::{look, write_sample},
     hands::{Hands, Locks, Tools},
-    past::{Log, change_of, clear_leftovers, entries, read_after, replay},
+    past::{Log, change_of, clear_leftovers, entries, read_after, replay, settle_doubts},
     state::Shared,
 };
 use nexus_agent::Sample;
@@ -68,6 +68,7 @@ impl Engine {
             let mut store = Store::open(&root, StoreKey::Plain)?;
             clear_leftovers(&mut store)?;
             let mut desk = replay(parallel_tasks, |each| store.for_each(0, each))?;
+            settle_doubts(&mut store, &desk)?;
             if take_up == TakeUp::Everything {
                 desk.awake = Awake::All;
             }
@@ -100,6 +101,7 @@ impl Engine {
             hub: engine.hub.clone(),
             hands: Hands::new(tools),
             inbox: receiver,
+            spends_reserve: false,
         };
         tokio::spawn(dispatcher.run());
         Ok(engine)
@@ -161,6 +163,11 @@ impl Engine {
     /// The folders and the limits.
     pub fn floor(&self) -> Arc<Floor> {
         self.shared.desk().floor
+    }
+
+    /// Why nothing can be recorded now, if that is so. Nothing is under way then.
+    pub fn trouble(&self) -> Option<EngineError> {
+        self.shared.world().broken.map(|why| why.as_ref().clone())
     }
 
     /// All tasks with the number of the last fact they reflect.
@@ -414,7 +421,7 @@ impl Engine {
         let coming = self.hub.listen();
         let world = self.shared.world();
         if let Some(why) = &world.broken {
-            return Err(EngineError::new(ErrorKind::DataFolder, why.as_ref()));
+            return Err(why.as_ref().clone());
         }
         let desk = world.desk;
         let coming = coming.ok_or_else(EngineError::stopping)?;

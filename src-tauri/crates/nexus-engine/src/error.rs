@@ -1,12 +1,12 @@
 //! What can go wrong between an order and its being taken.
 
 use nexus_core::{BadSpec, Rejection};
-use nexus_store::StoreError;
+use nexus_store::{StoreError, Trouble};
 use nexus_workspace::{ConfigError, FolderError, GitError, RepositoryError, SnapshotError};
 use std::{io, path::Path};
 
 /// Why the engine did not do what it was asked. Displays as a sentence for a person.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct EngineError {
     /// What sort of thing it is, for hosts that have to tell.
@@ -40,6 +40,8 @@ pub enum ErrorKind {
     Keychain,
     /// The data folder cannot be used.
     DataFolder,
+    /// The disk of the data folder is full.
+    DiskFull,
     /// git is missing or too old.
     Git,
     /// NEXUS is on its way out.
@@ -113,7 +115,19 @@ impl From<BadSpec> for EngineError {
 
 impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
-        Self::new(ErrorKind::DataFolder, failed_to(error))
+        let trouble = error.trouble();
+        let kind = if trouble == Trouble::DiskFull {
+            ErrorKind::DiskFull
+        } else {
+            ErrorKind::DataFolder
+        };
+        let mut message = failed_to(error);
+        if trouble.calls_for_a_backup() {
+            message.push_str(
+                "; `nexus doctor --fix` puts the latest verified backup in its place and keeps this one aside",
+            );
+        }
+        Self::new(kind, message)
     }
 }
 

@@ -2,13 +2,14 @@
 
 use crate::{
     Change, EngineError, ErrorKind,
-    dispatcher::{FLOOR_STREAM, now},
+    dispatcher::{FLOOR_STREAM, now, summary},
 };
 use nexus_agent::AGENT_TAG;
 use nexus_core::{Desk, Event, Fact, TaskId, Timestamp, TurnId, TurnUpdate};
 use nexus_process::{Leftover, ProcessIdentity, find_tagged, kill_leftover};
 use nexus_store::{Reader, Store, StoreError, StoredEvent, Transcripts};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Where the past is read from.
 #[derive(Clone, Debug)]
@@ -77,6 +78,9 @@ fn lock<T>(store: &Mutex<T>) -> MutexGuard<'_, T> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How long the ledger remembers processes that have ended.
+const LEDGER_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// How many events are read at once.
 pub(crate) const PAGE: usize = 1000;
 
@@ -114,22 +118,65 @@ pub(crate) fn change_of(desk: &Desk, stored: StoredEvent) -> Option<Change> {
 ///
 /// The guards have seen to it already when that run was killed; this is for a machine on which
 /// a guard was killed as well.
+///
+/// A process that withstands being killed keeps its row: the doctor and the next start look
+/// for it again.
 pub(crate) fn clear_leftovers(store: &mut Store) -> Result<(), EngineError> {
     let this_boot = nexus_process::boot_id().unwrap_or_default();
     for row in store.ledger_open()? {
-        if row.boot_id == this_boot {
-            let root = ProcessIdentity {
-                pid: row.pid,
-                start_ticks: row.start_ticks,
-            };
-            let mut roots = vec![root];
-            roots.extend(find_tagged(AGENT_TAG.as_ref(), row.tag.as_ref()));
-            let left = kill_leftover(&roots);
-            if !matches!(left, Leftover::NothingThere) {
-                tracing::warn!(what = row.what, ?left, "an earlier run had left a process");
-            }
+        let root = ProcessIdentity {
+            pid: row.pid,
+            start_ticks: row.start_ticks,
+        };
+        let gone = row.boot_id != this_boot || is_swept(vec![root], &row.tag, &row.what);
+        if gone {
+            store.ledger_ended(row.id, now())?;
         }
-        store.ledger_ended(row.id, now())?;
+    }
+    store.ledger_prune(now().before(LEDGER_KEPT))?;
+    Ok(())
+}
+
+/// Kills what is left of a process and whatever carries its tag; `false` when some survives.
+fn is_swept(mut roots: Vec<ProcessIdentity>, tag: &str, what: &str) -> bool {
+    roots.extend(find_tagged(AGENT_TAG.as_ref(), tag.as_ref()));
+    match kill_leftover(&roots) {
+        Leftover::NothingThere => true,
+        Leftover::Killed { processes } => {
+            tracing::warn!(what, processes, "an earlier run had left a process");
+            true
+        }
+        Leftover::Survived { processes } => {
+            tracing::error!(
+                what,
+                ?processes,
+                "a process of an earlier run cannot be killed"
+            );
+            false
+        }
+    }
+}
+
+/// Makes what is kept beside the log agree with it again, where a damage or a power loss left
+/// a doubt: the summaries from the tasks, and the ledger by looking for every session.
+pub(crate) fn settle_doubts(store: &mut Store, desk: &Desk) -> Result<(), EngineError> {
+    let doubts = store.doubts();
+    if doubts.summaries {
+        let all: Vec<_> = desk
+            .tasks
+            .values()
+            .map(|task| summary(task, desk.seq))
+            .collect();
+        store.replace_summaries(&all)?;
+    }
+    if doubts.ledger {
+        let sessions = desk.tasks.values().flat_map(|task| task.sessions.values());
+        let swept = sessions
+            .map(|session| is_swept(Vec::new(), &session.id.to_string(), "a session"))
+            .fold(true, |all, one| all && one);
+        if swept {
+            store.ledger_trusted()?;
+        }
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The value everybody reads: all tasks and the floor, as of the last recorded fact.
 
+use crate::EngineError;
 use nexus_core::{Desk, Draft, Task, TaskId};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -8,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub(crate) struct World {
     pub(crate) desk: Desk,
     /// Why nothing can be recorded any more.
-    pub(crate) broken: Option<Arc<str>>,
+    pub(crate) broken: Option<Arc<EngineError>>,
 }
 
 /// The world behind a lock that is held only to copy pointers.
@@ -55,11 +56,19 @@ impl Shared {
     }
 
     /// Nothing can be recorded any more.
-    pub(crate) fn fail(&self, why: &str) {
+    pub(crate) fn fail(&self, why: EngineError) {
         self.0
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .broken = Some(why.into());
+            .broken = Some(Arc::new(why));
+    }
+
+    /// More can be recorded again.
+    pub(crate) fn mend(&self) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .broken = None;
     }
 
     /// Lets everybody see what was recorded.

@@ -265,6 +265,7 @@ pub(super) fn failure(error: &EngineError) -> Failure {
         | ErrorKind::ChecksRed
         | ErrorKind::AgentProgram
         | ErrorKind::DataFolder
+        | ErrorKind::DiskFull
         | ErrorKind::Git
         | ErrorKind::Stopping
         | ErrorKind::Internal => FailureKind::Environment,

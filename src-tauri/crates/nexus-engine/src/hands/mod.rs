@@ -146,6 +146,16 @@ impl Hands {
         }
     }
 
+    /// Hands that hold nothing yet.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(self.tools.clone())
+    }
+
+    /// Where everything is kept.
+    pub(crate) fn data(&self) -> &crate::DataDir {
+        &self.tools.options.data
+    }
+
     /// The task for which something has ended. Waits for ever while nothing is under way.
     pub(crate) async fn ended(&mut self) -> TaskId {
         match self.crew.ended().await {
