@@ -195,7 +195,10 @@ impl Draft {
 
     fn follow(&mut self, id: TaskId, command: &Command, now: Timestamp) -> Result<(), Refusal> {
         let task = Arc::clone(self.task(id).ok_or(Refusal::NoTask(id))?);
-        let goes_on = matches!(command, Command::Start | Command::Resume);
+        let goes_on = matches!(
+            command,
+            Command::Start | Command::Resume | Command::RequestChanges { .. }
+        );
         if *command == Command::Resume
             && Account::of(task.spec.team).is_some()
             && self.floor_now().day_cap_reached(now).is_some()
@@ -290,7 +293,22 @@ impl Draft {
 
     /// Turns and processes that the log leaves open ended with the process that ran them; how is not known.
     pub fn cut_off(&mut self, id: TaskId, now: Timestamp) {
+        self.tell_of_account(id, now);
         self.observe(id, &Report::LeftBehind, now);
+    }
+
+    /// A task that was left has not heard what became of its account since.
+    fn tell_of_account(&mut self, id: TaskId, now: Timestamp) {
+        let Some(task) = self.task(id) else { return };
+        let waits = task.hold.as_ref().is_some_and(|hold| hold.until.is_none());
+        let news = match self.floor_now().hold_on(task.spec.team) {
+            Some(hold) => Command::Hold(hold.clone()),
+            None if waits => Command::LiftHold,
+            None => return,
+        };
+        if let Ok(events) = task.decide(&news, now) {
+            self.add(id, events, now);
+        }
     }
 
     /// After a start: whatever the log says is under way was cut off, and goes on from there.
@@ -318,14 +336,22 @@ impl Draft {
 
     /// Gives free places to queued tasks.
     pub fn admit(&mut self, now: Timestamp) {
+        // One that is let in may stop at once, at a cap, and leave its place to the next.
+        while self.admit_next(now) {}
+    }
+
+    fn admit_next(&mut self, now: Timestamp) -> bool {
         let tasks = self.all().filter(|task| self.is_awake(task.id));
+        let mut let_in = false;
         for id in self.floor_now().admitted(tasks.map(AsRef::as_ref), now) {
             if let Some(task) = self.task(id)
                 && let Ok(events) = task.decide(&Command::Admit, now)
             {
                 self.add(id, events, now);
+                let_in = true;
             }
         }
+        let_in
     }
 
     /// The task as the batch so far has it.

@@ -42,6 +42,10 @@ pub enum FloorEvent {
     DayCapsSet {
         caps: DayCaps,
     },
+    /// The day on which a cap was reached is over.
+    DayBegan {
+        day: i64,
+    },
 }
 
 impl FloorEvent {
@@ -55,6 +59,7 @@ impl FloorEvent {
             Self::RuleAdded { .. } => "rule_added",
             Self::RuleRevoked { .. } => "rule_revoked",
             Self::DayCapsSet { .. } => "day_caps_set",
+            Self::DayBegan { .. } => "day_began",
         }
     }
 }
@@ -171,6 +176,12 @@ impl Floor {
                 self.rules.remove(id);
             }
             FloorEvent::DayCapsSet { caps } => self.day_caps = *caps,
+            FloorEvent::DayBegan { day } => {
+                self.today = Today {
+                    day: *day,
+                    spent: Spent::default(),
+                };
+            }
         }
     }
 
@@ -261,7 +272,11 @@ impl Floor {
     /// The accounts that open again because time has passed.
     pub fn opened_by_time(&self, now: Timestamp) -> Vec<FloorEvent> {
         let over = self.closed.iter().filter(|(_, hold)| hold.is_over(now));
-        over.map(|(account, _)| FloorEvent::AccountOpened { account: *account })
+        let opened = over.map(|(account, _)| FloorEvent::AccountOpened { account: *account });
+        let day = now.day();
+        let begun = self.is_over_caps() && day > self.today.day;
+        opened
+            .chain(begun.then_some(FloorEvent::DayBegan { day }))
             .collect()
     }
 
@@ -281,7 +296,16 @@ impl Floor {
 
     /// When to look at the floor again although nothing happened.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.closed.values().filter_map(|hold| hold.until).min()
+        let tomorrow = Timestamp::from_millis((self.today.day + 1) * 86_400_000);
+        let waits = self.closed.values().filter_map(|hold| hold.until);
+        waits.chain(self.is_over_caps().then_some(tomorrow)).min()
+    }
+
+    fn is_over_caps(&self) -> bool {
+        let spent = self.today.spent;
+        spent
+            .over(self.day_caps.money, self.day_caps.limits)
+            .is_some()
     }
 
     /// The day's cap that is reached.

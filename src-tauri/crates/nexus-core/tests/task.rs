@@ -818,11 +818,21 @@ fn discarded_work_comes_back_for_review() {
         after("", &format!("{script} dropped restore")),
         "  restored\nreview"
     );
+    assert_eq!(
+        after("", &format!("{script} restore dropped")),
+        "  workspace_dropped\nreview",
+        "what puts the copy away is not stopped in the middle"
+    );
 }
 
 #[test]
 fn a_follow_up_takes_code_alpha_and_beta_through_another_round() {
     let script = format!("{TO_BETA} pass says follow-up");
+    assert!(
+        after("", &script).ends_with("backlog"),
+        "it waits for a place like any other"
+    );
+    let script = format!("{script} admit");
     assert!(after("", &script).contains("step_started step 2"));
     let script = format!("{script} says");
     assert!(after("", &script).contains("step_started step 3"));

@@ -622,7 +622,7 @@ pub fn task(task: &Task, data: &DataDir) -> TaskView {
     };
     let workspace = match &task.workspace {
         Workspace::Ready(prepared) => Some(prepared.path.clone()),
-        Workspace::NotMade | Workspace::Dropped { .. } => None,
+        Workspace::NotMade | Workspace::Leaving(_) | Workspace::Dropped { .. } => None,
     };
     let last = task
         .steps

@@ -369,6 +369,8 @@ impl Task {
 
     /// A turn whose end nobody saw has used something, until a later one tells.
     fn count(&mut self, turn: &Turn, report: &TurnReport) {
+        // Added up turn by turn: one without a price must not hide those that have one.
+        self.money_spent = self.money_spent + report.usage.cost.unwrap_or_default();
         let of_role = self.steps.iter_mut();
         for step in of_role.filter(|step| step.planned.role == turn.role) {
             if step.planned.id == turn.step {
@@ -465,7 +467,12 @@ impl Task {
                 step.forget_base();
             }
         }
-        self.phase = Phase::Active;
+        // The team goes on at once; a person's wish waits for a place like any other.
+        self.phase = if by_person {
+            Phase::Queued
+        } else {
+            Phase::Active
+        };
         self.ended_at = None;
     }
 
@@ -496,6 +503,9 @@ impl Task {
 
     fn restore(&mut self) {
         self.ended_at = None;
+        if let Workspace::Ready(prepared) = &self.workspace {
+            self.workspace = Workspace::Leaving(Arc::clone(prepared));
+        }
         if let Phase::Cancelled {
             reviewed: Some(verdict_failed),
         } = self.phase

@@ -287,10 +287,15 @@ impl Task {
             && self.dependencies_done(step)
     }
 
-    /// One writes at a time: what is taken as a step's base, and undone, must be its own.
+    /// One writes at a time, and to its end: what is taken as a step's base, and undone, must
+    /// be its own.
     fn may_write(&self, step: &Step) -> bool {
         let writes = |role: Role| role.writes() == Writes::Workspace;
-        !writes(step.planned.role) || !self.turns.values().any(|turn| writes(turn.role))
+        let is_another = |other: &&Step| other.planned.id != step.planned.id;
+        let mut others = self.steps.iter().filter(is_another);
+        !writes(step.planned.role)
+            || !(self.turns.values().any(|turn| writes(turn.role))
+                || others.any(|other| other.base.is_some()))
     }
 
     pub(super) fn dependencies_done(&self, step: &Step) -> bool {

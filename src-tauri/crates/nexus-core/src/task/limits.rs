@@ -87,9 +87,8 @@ impl Task {
     /// What it used so far. The time is that of the last recorded fact.
     pub fn spent(&self) -> Spent {
         let usage = self.usage();
-        let known = self.steps.iter().filter_map(|step| step.usage.cost).sum();
         Spent {
-            money: known,
+            money: self.money_spent,
             unpriced: usage.cost.is_none() || self.is_partly_uncounted(),
             tokens: usage.tokens(),
             millis: self.worked_millis,

@@ -87,6 +87,8 @@ pub struct Task {
     message_count: u32,
     approval_count: u32,
     turns_taken: u32,
+    /// What its turns cost, as far as prices are known.
+    money_spent: Usd,
     worked_millis: u64,
     /// The moment of the last fact.
     clock_at: Timestamp,
@@ -270,6 +272,9 @@ impl SessionRecord {
 pub enum Workspace {
     NotMade,
     Ready(Arc<PreparedWorkspace>),
+    /// It was being put away when the person brought the task back. That is brought to its end
+    /// before anything else, because how far it got is not known.
+    Leaving(Arc<PreparedWorkspace>),
     /// Cleaned up; the last content is kept.
     Dropped {
         was: Arc<PreparedWorkspace>,
@@ -282,7 +287,9 @@ impl Workspace {
     pub fn prepared(&self) -> Option<&Arc<PreparedWorkspace>> {
         match self {
             Self::NotMade => None,
-            Self::Ready(prepared) | Self::Dropped { was: prepared, .. } => Some(prepared),
+            Self::Ready(prepared)
+            | Self::Leaving(prepared)
+            | Self::Dropped { was: prepared, .. } => Some(prepared),
         }
     }
 }
@@ -324,6 +331,7 @@ impl Task {
             message_count: 0,
             approval_count: 0,
             turns_taken: 0,
+            money_spent: Usd::ZERO,
             worked_millis: 0,
             clock_at: now,
         }

@@ -37,6 +37,9 @@ pub enum Effect {
 impl Task {
     /// What should be under way now. A running turn that is not owed has to be stopped.
     pub fn owed(&self) -> Vec<Effect> {
+        if matches!(self.workspace, Workspace::Leaving(_)) {
+            return vec![Effect::DropWorkspace];
+        }
         match &self.phase {
             Phase::Backlog | Phase::Queued | Phase::Paused { .. } | Phase::Failed { .. } => {
                 Vec::new()
@@ -56,7 +59,10 @@ impl Task {
             }
             Phase::Done | Phase::Cancelled { .. } => match self.workspace {
                 Workspace::Ready(_) if self.turns.is_empty() => vec![Effect::DropWorkspace],
-                Workspace::Ready(_) | Workspace::NotMade | Workspace::Dropped { .. } => Vec::new(),
+                Workspace::Ready(_)
+                | Workspace::NotMade
+                | Workspace::Leaving(_)
+                | Workspace::Dropped { .. } => Vec::new(),
             },
         }
     }
@@ -93,7 +99,7 @@ impl Task {
                     from: was.base.clone(),
                 }]
             }
-            Workspace::Ready(_) | Workspace::NotMade => Vec::new(),
+            Workspace::Ready(_) | Workspace::Leaving(_) | Workspace::NotMade => Vec::new(),
         }
     }
 
