@@ -46,6 +46,12 @@ export function answer(world: World, method: string, url: string, body: unknown)
         return found(world.trust(String(sent.path)));
       case 'POST practice':
         return found(world.practice());
+      case 'GET kpis':
+        return found(world.kpis());
+      case 'GET trash':
+        return found(world.trash);
+      case 'POST trash':
+        return found(world.restoreTrash(id));
       case 'GET doctor':
         return found(world.doctor());
       case 'GET keys':

@@ -29,6 +29,14 @@ const screens = [
   ['messages', '/t/T-11/messages'],
   ['failed', '/t/T-12'],
   ['composer', '/', press('c')],
+  [
+    'limits',
+    '/',
+    async (page) => {
+      await page.keyboard.press('c');
+      await page.getByText('Title, planner and limits').click();
+    },
+  ],
   ['palette', '/', press('Control+k')],
   ['shortcuts', '/', press('?')],
   [
@@ -46,6 +54,7 @@ const screens = [
   ['unsure', '/t/T-20'],
   ['capped', '/t/T-19'],
   ['allowed', '/allowed'],
+  ['insights', '/insights'],
   ['caps', '/', (page) => page.getByTestId('today').click()],
   ['menu', '/', (page) => page.getByTestId('main-menu').click()],
   [

@@ -20,6 +20,7 @@ import type {
   Grant,
   Hold,
   Key,
+  Kpi,
   Message,
   NewTask,
   Project,
@@ -33,6 +34,7 @@ import type {
   TaskState,
   TimelineItem,
   Today,
+  Trash,
 } from '../src/api/types';
 import { noCaps } from '../src/limits/caps.ts';
 
@@ -880,6 +882,16 @@ export class World {
       fixed: false,
     },
   ];
+  trash: Trash[] = [
+    {
+      id: '20260101T100000-workspace',
+      at: ago(2 * 24 * 60),
+      code: 'workspace_unknown',
+      from: '/home/me/.local/share/nexus/workspaces/T-2',
+      path: '/home/me/.local/share/nexus/trash/20260101T100000-workspace',
+      why: 'a folder that no task names',
+    },
+  ];
   private caps = new Map<string, Caps>();
   private renewed = new Set<string>();
   beat = 1200;
@@ -1340,6 +1352,79 @@ export class World {
       { state: 'working', question: null, note: 'Carries on' },
       `You answered: ${answer.type}`,
     );
+  }
+
+  restoreTrash(id: string): Trash | undefined {
+    const item = this.trash.find((each) => each.id === id);
+    this.trash = this.trash.filter((each) => each.id !== id);
+    return item;
+  }
+
+  kpis(): Kpi[] {
+    const kpi = (part: Partial<Kpi> & { code: string; title: string }): Kpi => ({
+      formula: '',
+      target: '',
+      value: null,
+      unit: '%',
+      met: null,
+      sample: 0,
+      text: '',
+      parts: [],
+      ...part,
+    });
+    return [
+      kpi({
+        code: 'task_completion_rate',
+        title: 'Task completion rate',
+        formula: 'accepted ÷ (accepted + failed + cancelled or discarded by the person)',
+        target: '> 95 %',
+        value: 96.42857,
+        met: true,
+        sample: 28,
+        text: '96.43 %: 27 accepted, 1 failed, 0 cancelled',
+      }),
+      kpi({
+        code: 'response_time',
+        title: 'Response time per agent',
+        formula: 'mean time from the start of a step’s turn to its end',
+        target: '< 30 s',
+        value: 94.2,
+        unit: 's',
+        met: false,
+        sample: 112,
+        text: '94.2 s: mean of 112 turns',
+        parts: [
+          { title: 'aria: mean', value: 41.5, unit: 's', sample: 28 },
+          { title: 'code: mean', value: 180.25, unit: 's', sample: 31 },
+        ],
+      }),
+      kpi({
+        code: 'test_coverage',
+        title: 'Test coverage',
+        formula: 'covered ÷ all lines, as the latest check that says so reported it',
+        target: '> 90 %',
+        text: 'not measured yet: no check’s output reports it',
+      }),
+      kpi({
+        code: 'bug_detection_rate',
+        title: 'Bug detection rate',
+        formula:
+          'defects that the checks or Beta found ÷ those and the person’s requests for changes',
+        target: '> 95 %',
+        value: 0,
+        met: false,
+        sample: 2,
+        text: '0 %: 0 found by the checks and Beta, 2 by the person',
+      }),
+      kpi({
+        code: 'user_satisfaction',
+        title: 'User satisfaction',
+        formula: 'mean of the ratings from 1 to 5 that the person gave',
+        target: '> 4.5',
+        unit: '',
+        text: 'not measured yet: nobody was asked',
+      }),
+    ];
   }
 
   doctor(): Doctor {

@@ -133,6 +133,87 @@ describe('caps', () => {
   });
 });
 
+describe('a new task', () => {
+  it('has the limits that were given, and the next one has not', async () => {
+    open('/');
+    await user.click(await screen.findByTestId('new-task'));
+    await user.type(await screen.findByTestId('composer-text'), 'Sort the list');
+    // A number that is not whole passes through half of itself while it is typed.
+    await user.type(screen.getByTestId('composer-budget'), '2.50');
+    await user.click(screen.getByText('Title, planner and limits'));
+    await user.type(screen.getByTestId('composer-tokens'), '250000');
+    await user.type(screen.getByTestId('composer-minutes'), '0');
+    await user.type(screen.getByTestId('composer-turns'), '12');
+    await user.type(screen.getByTestId('composer-answerHours'), '1.5');
+    await user.click(screen.getByTestId('composer-keep'));
+    await waitFor(() => expect(sent()).toHaveLength(1));
+    expect(sent()[0]?.body).toMatchObject({
+      budget_usd: 2.5,
+      max_tokens: 250_000,
+      max_seconds: 0,
+      max_turns: 12,
+      answer_within_seconds: 5_400,
+    });
+    await waitFor(() => expect(screen.queryByTestId('composer-text')).toBeNull());
+    await user.click(screen.getByTestId('new-task'));
+    await screen.findByTestId('composer-text');
+    expect(screen.getByTestId<HTMLInputElement>('composer-tokens').value).toBe('');
+  });
+});
+
+describe('key figures', () => {
+  it('that were not measured have no number, and those that are 0 have one', async () => {
+    open('/insights');
+    const row = async (code: string) => (await screen.findByTestId(`kpi-${code}`)).textContent;
+    expect(await row('test_coverage')).toContain('not measured yetno check’s output reports it');
+    const unmeasured = screen.getByTestId('kpi-test_coverage').querySelectorAll('td');
+    expect(unmeasured[0]?.textContent).not.toMatch(/\d/);
+    expect(unmeasured[1]?.textContent).toBe('> 90 %');
+    expect(await row('user_satisfaction')).toContain('not measured yet');
+    expect(await row('bug_detection_rate')).toContain('0 %0 found by the checks and Beta');
+    expect(await row('task_completion_rate')).toContain('96.43 %');
+    expect(await row('task_completion_rate')).toContain('Accepted ÷ (accepted + failed');
+    expect(await axe(document.body)).toEqual([]);
+  });
+
+  it('show what they are made of', async () => {
+    open('/insights');
+    const row = within(await screen.findByTestId('kpi-response_time'));
+    await user.click(row.getByRole('button', { name: '2 parts' }));
+    expect(screen.getByText('code: mean')).toBeTruthy();
+    expect(screen.getByText('180.25 s')).toBeTruthy();
+  });
+});
+
+describe('the doctor', () => {
+  it('lists every difference with its code, and says how it is repaired', async () => {
+    open('/doctor');
+    const row = await screen.findByTestId('difference-process_survived');
+    for (const words of [
+      'process_survived',
+      '48102',
+      'It may still write into the copy of T-16.',
+      'Repair: end it with everything it started',
+    ]) {
+      expect(row.textContent).toContain(words);
+    }
+    const left = screen.getByTestId('difference-session_file_missing');
+    expect(left.textContent).not.toContain('Repair:');
+    const repair = screen.getByTestId('repair');
+    expect(repair.textContent).toContain('waits until NEXUS is closed');
+    expect(within(repair).getByText('nexus doctor --fix')).toBeTruthy();
+    expect(await axe(document.body)).toEqual([]);
+  });
+
+  it('brings back what was put aside', async () => {
+    open('/doctor');
+    const item = within(await screen.findByTestId(/^trash-/));
+    await user.click(item.getByRole('button'));
+    await waitFor(() => expect(screen.queryByTestId('trash')).toBeNull());
+    expect(sent()[0]?.path).toMatch(/^\/trash\/.+\/restore$/);
+  });
+});
+
 describe('what happened behind a task', () => {
   it('is four facts an attempt, newest first, and only what is verified looks like success', async () => {
     open('/t/T-11/details');

@@ -153,6 +153,10 @@ describe('the composer', () => {
         planner: 'standard',
         permissions: 'ask',
         budget_usd: null,
+        max_tokens: null,
+        max_seconds: null,
+        max_turns: null,
+        answer_within_seconds: null,
         start: true,
       },
     });

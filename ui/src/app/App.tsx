@@ -12,6 +12,7 @@ import { Palette } from './Palette';
 import { Shell } from './Shell';
 import { useShortcuts } from './shortcuts';
 
+const InsightsPage = lazy(() => import('../insights/InsightsPage'));
 const TaskPage = lazy(() => import('../task/TaskPage'));
 const AllowedPage = lazy(() => import('../allowed/AllowedPage'));
 const DoctorPage = lazy(() => import('../doctor/DoctorPage'));
@@ -33,6 +34,7 @@ export function App() {
               <Route path="/" component={BoardPage} />
               <Route path="/inbox" component={InboxPage} />
               <Route path="/allowed" component={AllowedPage} />
+              <Route path="/insights" component={InsightsPage} />
               <Route path="/doctor" component={DoctorPage} />
               <Route path="/t/:name/:tab?">
                 {({ name, tab }) => <TaskPage key={name} name={name} tab={tab} />}

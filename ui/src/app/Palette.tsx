@@ -25,6 +25,7 @@ export function Palette() {
       { id: 'board', label: 'Go to the board', onClick: () => go('/') },
       { id: 'inbox', label: 'Go to the inbox', onClick: () => go('/inbox') },
       { id: 'allowed', label: 'Go to what is allowed', onClick: () => go('/allowed') },
+      { id: 'insights', label: 'Go to insights', onClick: () => go('/insights') },
       { id: 'doctor', label: 'Go to the doctor', onClick: () => go('/doctor') },
       { id: 'keys', label: 'Keyboard shortcuts', onClick: () => show({ type: 'shortcuts' }) },
       ...Object.values(cards).map((card) => ({

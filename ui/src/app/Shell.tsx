@@ -2,6 +2,7 @@
 import { ActionIcon, Button, Menu, useMantineColorScheme } from '@mantine/core';
 import { spotlight } from '@mantine/spotlight';
 import {
+  ChartNoAxesColumn,
   Check,
   Gauge,
   Inbox,
@@ -212,6 +213,12 @@ function Rail() {
         name="Allowed"
         icon={<ShieldCheck size={16} aria-hidden />}
         here={path === '/allowed'}
+      />
+      <RailLink
+        href="/insights"
+        name="Insights"
+        icon={<ChartNoAxesColumn size={16} aria-hidden />}
+        here={path === '/insights'}
       />
       <RailLink
         href="/doctor"

@@ -10,6 +10,12 @@ export interface Draft {
   planner: Planner;
   permissions: Permissions;
   budget: number | '';
+  tokens: number | '';
+  /** Minutes at work; empty for the usual two hours, 0 for no cap. */
+  minutes: number | '';
+  turns: number | '';
+  /** Hours in which a question has to be answered; empty for a day. */
+  answerHours: number | '';
 }
 
 export const emptyDraft: Draft = {
@@ -20,6 +26,10 @@ export const emptyDraft: Draft = {
   planner: 'standard',
   permissions: 'workspace',
   budget: '',
+  tokens: '',
+  minutes: '',
+  turns: '',
+  answerHours: '',
 };
 
 export type Dialog =

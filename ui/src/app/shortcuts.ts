@@ -13,6 +13,7 @@ export const shortcuts: readonly [string, string][] = [
   ['g b', 'Board'],
   ['g i', 'Inbox'],
   ['g a', 'What is allowed'],
+  ['g n', 'Insights'],
   ['g d', 'Doctor'],
   ['← ↑ ↓ →, h j k l', 'Move between the cards'],
   ['Enter', 'Open the card'],
@@ -68,6 +69,7 @@ export function useShortcuts() {
       'g b': () => go('/'),
       'g i': () => go('/inbox'),
       'g a': () => go('/allowed'),
+      'g n': () => go('/insights'),
       'g d': () => go('/doctor'),
     };
     const onKey = (event: KeyboardEvent) => {

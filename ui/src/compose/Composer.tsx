@@ -5,8 +5,8 @@ import {
   Group,
   Modal,
   NativeSelect,
-  NumberInput,
   Radio,
+  SimpleGrid,
   Stack,
   Textarea,
   TextInput,
@@ -19,6 +19,7 @@ import { sayProblem, take } from '../app/commands';
 import { close, type Draft, edit, useDesk } from '../app/desk';
 import { useLive } from '../live/store';
 import { Notice } from '../parts/Notice';
+import { NumberField } from '../parts/NumberField';
 import css from './Composer.module.css';
 import { chooseFolder } from './folders';
 
@@ -55,10 +56,31 @@ export function obstacle(draft: Draft, folders: readonly string[]): string | nul
   return null;
 }
 
+/** Limits are for one task: the next one begins with the usual ones. */
+const usual = { tokens: '', minutes: '', turns: '', answerHours: '' } as const;
+
+const chosenBelow = (draft: Draft) =>
+  draft.title !== '' ||
+  draft.planner !== 'standard' ||
+  [draft.tokens, draft.minutes, draft.turns, draft.answerHours].some((each) => each !== '');
+
+/** The caps of a new task. What is left empty is as usual. */
+export function limitsOf(draft: Draft) {
+  const given = (value: number | '', unit = 1) => (value === '' ? null : Math.round(value * unit));
+  return {
+    budget_usd: draft.budget === '' ? null : draft.budget,
+    max_tokens: given(draft.tokens),
+    max_seconds: given(draft.minutes, 60),
+    max_turns: given(draft.turns),
+    answer_within_seconds: given(draft.answerHours, 3_600),
+  };
+}
+
 export function Composer() {
   const draft = useDesk((desk) => desk.draft);
   const projects = useLive((live) => live.projects);
-  const [more, setMore] = useState(false);
+  // A choice that was kept with the draft is not kept out of sight.
+  const [more, setMore] = useState(() => chosenBelow(draft));
   const [busy, setBusy] = useState<'start' | 'keep' | null>(null);
   const [, go] = useLocation();
   const usable = projects.filter((project) => project.trusted);
@@ -81,11 +103,11 @@ export function Composer() {
           team,
           planner: draft.planner,
           permissions: draft.permissions,
-          budget_usd: draft.budget === '' ? null : draft.budget,
+          ...limitsOf(draft),
           start,
         }),
       );
-      edit({ text: '', title: '' });
+      edit({ text: '', title: '', ...usual });
       close();
       go('/');
     } catch (error) {
@@ -154,15 +176,14 @@ export function Composer() {
               ]}
               data-testid="composer-team"
             />
-            <NumberInput
+            <NumberField
               label="Cost cap"
               placeholder="none"
               prefix="$"
-              min={0}
               decimalScale={2}
-              allowNegative={false}
               value={draft.budget}
-              onChange={(value) => edit({ budget: typeof value === 'number' ? value : '' })}
+              onChange={(budget) => edit({ budget })}
+              data-testid="composer-budget"
               disabled={team === 'practice'}
             />
           </Group>
@@ -196,7 +217,7 @@ export function Composer() {
                 aria-expanded={more}
                 onClick={() => setMore(!more)}
               >
-                {more ? 'Fewer choices' : 'Title and planner'}
+                {more ? 'Fewer choices' : 'Title, planner and limits'}
               </button>
               <Collapse expanded={more}>
                 <Group gap="xs" grow align="flex-start">
@@ -217,6 +238,7 @@ export function Composer() {
                     ]}
                   />
                 </Group>
+                <Limits draft={draft} />
               </Collapse>
             </>
           )}
@@ -248,5 +270,47 @@ export function Composer() {
         </Group>
       </form>
     </Modal>
+  );
+}
+
+/** At a cap the task pauses and asks. */
+function Limits({ draft }: { draft: Draft }) {
+  const field = (name: 'tokens' | 'minutes' | 'turns' | 'answerHours') => ({
+    value: draft[name],
+    onChange: (value: number | '') => edit({ [name]: value }),
+    'data-testid': `composer-${name}`,
+  });
+  return (
+    <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="xs" mt="sm">
+      <NumberField
+        label="Tokens"
+        description="Pauses and asks at so many"
+        placeholder="no cap"
+        allowDecimal={false}
+        thousandSeparator=" "
+        step={10_000}
+        {...field('tokens')}
+      />
+      <NumberField
+        label="Turns"
+        description="Prompts to agents"
+        placeholder="no cap"
+        allowDecimal={false}
+        {...field('turns')}
+      />
+      <NumberField
+        label="Minutes at work"
+        description="Empty: 120. With 0 there is no cap"
+        placeholder="120"
+        {...field('minutes')}
+      />
+      <NumberField
+        label="Hours to answer"
+        description="After that a question is a no. Empty: 24"
+        placeholder="24"
+        decimalScale={2}
+        {...field('answerHours')}
+      />
+    </SimpleGrid>
   );
 }

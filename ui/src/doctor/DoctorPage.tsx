@@ -12,6 +12,7 @@ import { useLive } from '../live/store';
 import { Notice } from '../parts/Notice';
 import { Tag } from '../parts/Tag';
 import type { Meaning } from '../theme/tokens';
+import { Differences, TrashList } from './Differences';
 import css from './DoctorPage.module.css';
 import { Fix } from './Fix';
 
@@ -48,10 +49,12 @@ export default function DoctorPage() {
               <Check key={check.code} check={check} />
             ))}
           </ul>
+          <Differences doctor={doctor.data} />
         </>
       ) : doctor.isPending ? (
         <Loader size="sm" />
       ) : null}
+      <TrashList />
       <Keys />
       <section>
         <h2 className={css.group}>Begin</h2>

@@ -1,5 +1,5 @@
 /** Sets what a task, or a day, may use. At a cap work pauses and the person is asked. */
-import { Button, Group, Loader, Modal, NumberInput, SimpleGrid, Text } from '@mantine/core';
+import { Button, Group, Loader, Modal, SimpleGrid, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api } from '../api/client';
@@ -8,6 +8,7 @@ import { run, say, sayProblem, take } from '../app/commands';
 import { close } from '../app/desk';
 import { useLive } from '../live/store';
 import { Notice } from '../parts/Notice';
+import { NumberField } from '../parts/NumberField';
 import { type CapFields, capsOf, fieldsOf } from './caps';
 import { usedWords } from './Used';
 
@@ -92,12 +93,9 @@ function Form({ spent, caps, reached, note, act, failed, save }: FormProps) {
   };
   const used = usedWords(spent);
   const field = (name: keyof CapFields, focus: boolean) => ({
-    min: 0,
-    allowNegative: false,
     placeholder: 'no cap',
     value: fields[name],
-    onChange: (value: number | string) =>
-      setFields({ ...fields, [name]: typeof value === 'number' ? value : '' }),
+    onChange: (value: number | '') => setFields({ ...fields, [name]: value }),
     ...(focus ? { 'data-autofocus': true } : {}),
   });
   const first = reached !== 'tokens' && reached !== 'time' && reached !== 'turns';
@@ -109,7 +107,7 @@ function Form({ spent, caps, reached, note, act, failed, save }: FormProps) {
       }}
     >
       <SimpleGrid cols={2} spacing="sm">
-        <NumberInput
+        <NumberField
           label="Money"
           description={`${used.cost} used`}
           prefix="$"
@@ -117,7 +115,7 @@ function Form({ spent, caps, reached, note, act, failed, save }: FormProps) {
           data-testid="cap-cost"
           {...field('cost', first)}
         />
-        <NumberInput
+        <NumberField
           label="Tokens"
           description={`${used.tokens} used`}
           allowDecimal={false}
@@ -126,14 +124,14 @@ function Form({ spent, caps, reached, note, act, failed, save }: FormProps) {
           data-testid="cap-tokens"
           {...field('tokens', reached === 'tokens')}
         />
-        <NumberInput
+        <NumberField
           label="Minutes at work"
           description={`${used.time} used`}
           decimalScale={2}
           data-testid="cap-minutes"
           {...field('minutes', reached === 'time')}
         />
-        <NumberInput
+        <NumberField
           label="Turns (prompts to agents)"
           description={`${used.turns} used`}
           allowDecimal={false}
