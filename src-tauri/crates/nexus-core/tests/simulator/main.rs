@@ -1,0 +1,132 @@
+//! The core and what the engine does with it, in virtual time, with everything that can go
+//! wrong as an event. A seed decides all of it, so that every failure can be seen again:
+//! `NEXUS_SIM_SEED=n cargo test -p nexus-core --test simulator`.
+//!
+//! The tasks, the floor and the desk are the very ones the engine runs. The dispatcher's loop,
+//! the hands, the log and the machine below them are played, after the engine's own rules.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a run that does not fit is a failing test, and the figures are printed"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "how many seeds are run is said by the environment, and how long it took is printed"
+)]
+
+mod books;
+mod dice;
+mod engine;
+mod hands;
+mod log;
+mod machine;
+mod person;
+mod scenario;
+mod seat;
+mod sim;
+
+use scenario::{Bug, Fault, Scenario};
+use sim::{Failure, Figures, run};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Instant,
+};
+
+/// How many seeds are run: for every change, and every night.
+const SEEDS: u64 = 10_000;
+const SEEDS_AT_NIGHT: u64 = 1_000_000;
+
+/// How many seeds a planted mistake may take to be noticed.
+const SEEDS_FOR_A_BUG: u64 = 2_000;
+
+#[test]
+fn whatever_happens_nothing_is_lost_doubled_or_stuck() {
+    if let Some(seed) = std::env::var("NEXUS_SIM_SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+    {
+        match run(&Scenario::new(seed, None), false) {
+            Ok(figures) => println!("seed {seed}: {figures:?}"),
+            Err(failure) => panic!("{:?}", shrunk(*failure)),
+        }
+        return;
+    }
+    let night = std::env::var_os("NEXUS_NIGHTLY").is_some();
+    let seeds = if night { SEEDS_AT_NIGHT } else { SEEDS };
+    let begun = Instant::now();
+    let (figures, failure) = sweep(seeds, None);
+    println!(
+        "{seeds} seeds in {:.1} s: {} happenings, {} facts, {} lives, {} turns",
+        begun.elapsed().as_secs_f64(),
+        figures.happenings,
+        figures.facts,
+        figures.lives,
+        figures.turns
+    );
+    if let Some(failure) = failure {
+        panic!("{:?}", shrunk(failure));
+    }
+}
+
+#[test]
+fn every_planted_mistake_is_noticed() {
+    for bug in Bug::ALL {
+        let found = (0..SEEDS_FOR_A_BUG).find_map(|seed| {
+            let failure = run(&Scenario::new(seed, Some(bug)), false).err()?;
+            Some((seed, failure.what))
+        });
+        match found {
+            Some((seed, what)) => println!("{bug:?}: noticed by seed {seed}: {what}"),
+            None => panic!("{bug:?} is not noticed in {SEEDS_FOR_A_BUG} seeds"),
+        }
+    }
+}
+
+/// Runs seeds on all cores. Gives the failure with the smallest seed, where there is one.
+fn sweep(seeds: u64, bug: Option<Bug>) -> (Figures, Option<Failure>) {
+    let next = AtomicU64::new(0);
+    let threads = thread::available_parallelism().map_or(2, usize::from);
+    let parts = thread::scope(|scope| {
+        let part = || {
+            let mut sum = Figures::default();
+            loop {
+                let seed = next.fetch_add(1, Ordering::Relaxed);
+                if seed >= seeds {
+                    return (sum, None);
+                }
+                match run(&Scenario::new(seed, bug), false) {
+                    Ok(figures) => sum = sum.plus(figures),
+                    Err(failure) => {
+                        next.store(seeds, Ordering::Relaxed);
+                        return (sum, Some(*failure));
+                    }
+                }
+            }
+        };
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(part)).collect();
+        let ended = running.into_iter().map(|thread| thread.join().unwrap());
+        ended.collect::<Vec<_>>()
+    });
+    let sum = parts
+        .iter()
+        .fold(Figures::default(), |sum, (part, _)| sum.plus(*part));
+    let failures = parts.into_iter().filter_map(|(_, failure)| failure);
+    (sum, failures.min_by_key(|failure| failure.scenario.seed))
+}
+
+/// The same failure with as few kinds of faults as it takes, and its story.
+fn shrunk(failure: Failure) -> Failure {
+    let mut smallest = failure;
+    for fault in Fault::ALL {
+        let fewer = smallest.scenario.without(fault);
+        match run(&fewer, false) {
+            Err(other) if other.is_like(&smallest) => smallest = *other,
+            Err(_) | Ok(_) => {}
+        }
+    }
+    *run(&smallest.scenario, true).unwrap_err()
+}

@@ -1,0 +1,265 @@
+//! The person: makes tasks, gives orders at any moment, also senseless ones and also twice,
+//! and answers questions.
+
+use crate::{
+    dice::Dice,
+    engine::Input,
+    sim::{Happening, Held, Sim, World, task_id},
+};
+use nexus_core::{
+    ANSWER_WITHIN, Answer, ApprovalId, Command, DayCaps, FloorEvent, Limits, Permissions, Phase,
+    PlannerKind, Priority, ProjectId, Question, Role, RuleId, Task, TaskId, TaskSpec, Team, Usd,
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl Sim {
+    /// The person looks at the board and does something about it, or not.
+    pub(crate) fn person_acts(&mut self) -> Held {
+        let world = &mut self.world;
+        let wait = if world.calm {
+            world.people.between(5_000, 120_000)
+        } else {
+            world.people.between(50, 20_000)
+        };
+        world.after(wait, Happening::Person);
+        let Some(engine) = &mut self.engine else {
+            return Ok(());
+        };
+        if !world.calm && world.made < world.scenario.tasks && world.people.percent(60) {
+            let (id, spec) = some_task(world);
+            let start = world.people.percent(85);
+            let spec = Box::new(spec);
+            engine.put(Input::Create { id, spec, start }, world);
+            return Ok(());
+        }
+        let tasks: Vec<Arc<Task>> = engine.desk.tasks.values().cloned().collect();
+        if let Some((task, id, question)) = some_approval(&tasks, world) {
+            let answer = some_answer(&question, world);
+            let digest = match world.people.below(if world.calm { 2 } else { 20 }) {
+                0 => None,
+                19 => Some("of something else".to_owned()),
+                _ => Some(question.digest()),
+            };
+            let command = Command::Answer {
+                approval: id,
+                answer,
+                digest,
+            };
+            let twice = world.people.percent(10);
+            engine.order(task, command.clone(), world);
+            if twice {
+                engine.order(task, command, world);
+            }
+            return Ok(());
+        }
+        if world.calm || !world.people.percent(50) {
+            return Ok(());
+        }
+        if world.people.percent(10) {
+            let input = some_order_to_all(world);
+            engine.put(input, world);
+            return Ok(());
+        }
+        let Some(task) = world.people.pick(&tasks).cloned() else {
+            return Ok(());
+        };
+        let command = some_order(&task, world);
+        if world.people.percent(15) {
+            engine.order(task.id, command.clone(), world);
+        }
+        engine.order(task.id, command, world);
+        Ok(())
+    }
+}
+
+fn some_task(world: &mut World) -> (TaskId, TaskSpec) {
+    world.made += 1;
+    let people = &mut world.people;
+    let cap = people.below(200) as u64 + 20;
+    let spec = TaskSpec {
+        number: 0,
+        project: ProjectId::new(Uuid::from_u128(2)),
+        project_name: "demo".into(),
+        folder: people.below(world.scenario.folders).to_string(),
+        title: "Fix the sum".into(),
+        text: "The sum is wrong".into(),
+        team: if people.percent(85) {
+            Team::Claude
+        } else {
+            Team::Practice
+        },
+        planner: if people.percent(40) {
+            PlannerKind::Openai
+        } else {
+            PlannerKind::Standard
+        },
+        permissions: if people.percent(70) {
+            Permissions::Workspace
+        } else {
+            Permissions::All
+        },
+        limits: some_limits(people),
+        answer_within: if people.percent(50) {
+            ANSWER_WITHIN
+        } else {
+            300
+        },
+        priority: Priority::Normal,
+        budget: people.percent(30).then_some(Usd::from_micros(cap)),
+        fingerprint: String::new(),
+        attended: people.percent(85),
+    };
+    (task_id(world.made), spec)
+}
+
+/// Mostly none.
+fn some_limits(dice: &mut Dice) -> Limits {
+    let mut limit = |most: usize| dice.percent(10).then(|| 1 + dice.below(most) as u64);
+    Limits {
+        tokens: limit(200),
+        seconds: limit(1800),
+        turns: limit(12).and_then(|turns| u32::try_from(turns).ok()),
+    }
+}
+
+/// Something that concerns more than one task.
+fn some_order_to_all(world: &mut World) -> Input {
+    let dice = &mut world.people;
+    match dice.below(4) {
+        0 => Input::StopAll,
+        1 => Input::OpenAccount { team: Team::Claude },
+        2 => {
+            let money = dice.below(400) as u64;
+            let caps = DayCaps {
+                money: dice.percent(50).then(|| Usd::from_micros(money)),
+                limits: some_limits(dice),
+            };
+            let events = vec![FloorEvent::DayCapsSet { caps }];
+            Input::Floor { events }
+        }
+        _ => {
+            let id = RuleId(1);
+            let events = vec![FloorEvent::RuleRevoked { id }];
+            Input::Floor { events }
+        }
+    }
+}
+
+/// A question on the board, or one that was there; in a calm each is answered in time.
+fn some_approval(tasks: &[Arc<Task>], world: &mut World) -> Option<(TaskId, ApprovalId, Question)> {
+    let open = tasks.iter().flat_map(|task| {
+        let of = |(id, approval): (&ApprovalId, &Arc<nexus_core::Approval>)| {
+            (task.id, *id, approval.question.clone())
+        };
+        task.approvals.iter().map(of)
+    });
+    let open: Vec<_> = open.collect();
+    if !world.calm && world.people.percent(5) {
+        let task = world.people.pick(tasks)?.id;
+        let question = Question::RoundsUsedUp {
+            rounds: 0,
+            findings: Vec::new(),
+        };
+        return Some((task, task.approval(1), question));
+    }
+    if world.calm || world.people.percent(60) {
+        return world.people.pick(&open).cloned();
+    }
+    None
+}
+
+fn some_answer(question: &Question, world: &mut World) -> Answer {
+    let deny = Answer::Deny {
+        reason: "no".to_owned(),
+    };
+    if !world.calm && world.people.percent(8) {
+        return Answer::AllowForTask;
+    }
+    match question {
+        Question::Open { .. } => Answer::Text {
+            text: "this one".to_owned(),
+        },
+        Question::Tool { .. } => match world.people.below(8) {
+            0 | 1 => deny,
+            2 | 3 => Answer::AllowForTask,
+            4 => Answer::AllowForProject,
+            5 => Answer::AllowAlways,
+            _ => Answer::Allow,
+        },
+        Question::RoundsUsedUp { .. } if world.calm || world.people.percent(50) => deny,
+        Question::RoundsUsedUp { .. } => Answer::Allow,
+    }
+}
+
+/// Mostly something that makes sense for the task as it is, sometimes anything.
+fn some_order(task: &Task, world: &mut World) -> Command {
+    let changes = Command::RequestChanges {
+        text: "more".to_owned(),
+    };
+    let people = &mut world.people;
+    let cap = people
+        .percent(50)
+        .then(|| Usd::from_micros(people.below(400) as u64));
+    let budget = if people.percent(60) {
+        Command::SetBudget { budget: cap }
+    } else {
+        let limits = some_limits(people);
+        Command::SetLimits { limits }
+    };
+    let roles = Role::AGENTS;
+    let role = people.pick(&roles).copied().unwrap_or(Role::Code);
+    let revoke = Command::Revoke {
+        digest: task
+            .allowed
+            .first()
+            .map_or_else(String::new, |grant| grant.digest.clone()),
+    };
+    let accept = Command::Accept {
+        although_red: people.percent(60),
+    };
+    let sensible = match &task.phase {
+        Phase::Backlog => vec![Command::Start, Command::Start, Command::Cancel],
+        Phase::Queued => vec![Command::Pause, Command::Cancel, budget.clone()],
+        Phase::Active => vec![
+            Command::Pause,
+            Command::Pause,
+            Command::Cancel,
+            budget.clone(),
+        ],
+        Phase::Paused { .. } => vec![
+            Command::Resume,
+            Command::Resume,
+            Command::Cancel,
+            budget.clone(),
+        ],
+        Phase::Failed { .. } => vec![Command::Resume, Command::Resume, Command::Cancel],
+        Phase::Review { .. } => vec![
+            accept.clone(),
+            accept.clone(),
+            changes.clone(),
+            Command::Discard,
+        ],
+        Phase::Cancelled { .. } => vec![Command::Restore],
+        Phase::Accepting { .. } | Phase::Done => vec![Command::Cancel, Command::Discard],
+    };
+    let anything = [
+        Command::Start,
+        Command::Pause,
+        Command::Resume,
+        Command::Cancel,
+        changes,
+        budget,
+        accept,
+        Command::Discard,
+        Command::Restore,
+        Command::ReplaceSession { role },
+        revoke,
+    ];
+    let from = if people.percent(80) {
+        &sensible[..]
+    } else {
+        &anything[..]
+    };
+    people.pick(from).cloned().unwrap_or(Command::Pause)
+}

@@ -1,0 +1,583 @@
+//! The run of one seed: virtual time, everything outside NEXUS, and NEXUS as long as it lives.
+
+use crate::{
+    books::Books,
+    dice::Dice,
+    engine::{Engine, Input},
+    log::{DiskFault, Log, Row},
+    machine::Machine,
+    scenario::{Bug, Fault, Scenario},
+};
+use nexus_core::{
+    Awake, Command, DayCaps, Desk, FloorEvent, Limits, Phase, TaskId, Team, Timestamp,
+};
+use std::{collections::BTreeMap, fmt};
+use uuid::Uuid;
+
+/// Why what was under way does not go on.
+#[derive(Clone, Debug)]
+pub(crate) enum Halt {
+    /// The program was killed.
+    Killed,
+    /// A promise was broken.
+    Broken(String),
+}
+
+pub(crate) type Held = Result<(), Halt>;
+
+pub(crate) fn broken(what: impl Into<String>) -> Held {
+    Err(Halt::Broken(what.into()))
+}
+
+/// Where the program can be killed while it records a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Decided,
+    Appended,
+    Synced,
+    Shown,
+    Acted,
+}
+
+impl Moment {
+    const ALL: [Self; 5] = [
+        Self::Decided,
+        Self::Appended,
+        Self::Synced,
+        Self::Shown,
+        Self::Acted,
+    ];
+}
+
+/// Something that happens at its time. What carries a number of a life concerns only that one.
+#[derive(Clone, Debug)]
+pub(crate) enum Happening {
+    /// Somebody starts NEXUS.
+    Start,
+    /// The person does something.
+    Person,
+    /// Something goes wrong.
+    Fate,
+    /// The dispatcher takes what waits.
+    Batch { life: u32 },
+    /// The dispatcher is woken by time.
+    Wake { life: u32, number: u64 },
+    /// A hand of this task has ended.
+    Ended { life: u32, task: TaskId },
+    /// A fruitless job has rested.
+    Look { life: u32, task: TaskId },
+    /// A job gets on.
+    Job { life: u32, job: u64 },
+    /// A sitter gets on.
+    Sitter { life: u32, sitter: u64 },
+    /// The agent of a sitter does something.
+    Agent { life: u32, sitter: u64 },
+}
+
+/// Everything outside the program's memory.
+pub(crate) struct World {
+    pub(crate) scenario: Scenario,
+    pub(crate) machine: Machine,
+    pub(crate) log: Log,
+    pub(crate) books: Books,
+    agenda: BTreeMap<(i64, u64), Happening>,
+    count: u64,
+    pub(crate) life: u32,
+    /// Faults have stopped.
+    pub(crate) calm: bool,
+    /// Where the next batch is cut short.
+    pub(crate) doom: Option<Moment>,
+    /// The next hand to get on ends without a word instead.
+    pub(crate) hand_dies: bool,
+    pub(crate) fate: Dice,
+    pub(crate) people: Dice,
+    pub(crate) agents: Dice,
+    pub(crate) hands: Dice,
+    /// Facts that were shown to somebody.
+    pub(crate) shown: Vec<Row>,
+    /// What the log alone says.
+    pub(crate) replayed: Desk,
+    /// The last things that happened, when somebody wants to know.
+    story: Option<Vec<String>>,
+    pub(crate) made: usize,
+}
+
+impl World {
+    fn new(scenario: Scenario, told: bool) -> Self {
+        let seed = scenario.seed;
+        Self {
+            machine: Machine::new(scenario.folders),
+            log: Log::default(),
+            books: Books::default(),
+            agenda: BTreeMap::new(),
+            count: 0,
+            life: 0,
+            calm: false,
+            doom: None,
+            hand_dies: false,
+            fate: Dice::new(seed, 2),
+            people: Dice::new(seed, 3),
+            agents: Dice::new(seed, 4),
+            hands: Dice::new(seed, 5),
+            shown: Vec::new(),
+            replayed: Desk::new(scenario.parallel),
+            story: told.then(Vec::new),
+            made: 0,
+            scenario,
+        }
+    }
+
+    pub(crate) fn has(&self, bug: Bug) -> bool {
+        self.scenario.bug == Some(bug)
+    }
+
+    /// Do faults of this kind happen now?
+    pub(crate) fn may(&self, fault: Fault) -> bool {
+        !self.calm && self.scenario.faults.contains(&fault)
+    }
+
+    /// Puts a happening on the agenda, `wait` milliseconds from now.
+    pub(crate) fn after(&mut self, wait: i64, happening: Happening) {
+        self.count += 1;
+        let at = self.machine.now + wait.max(0);
+        self.agenda.insert((at, self.count), happening);
+    }
+
+    /// The same, after a wait that chance decides.
+    pub(crate) fn soon(&mut self, from: i64, to: i64, happening: Happening) {
+        let wait = self.hands.between(from, to);
+        self.after(wait, happening);
+    }
+
+    pub(crate) fn tell(&mut self, what: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            let now = self.machine.now;
+            let what = what();
+            story.push(format!("{:>10.3} s  {what}", now as f64 / 1000.0));
+        }
+    }
+
+    /// Ends the program here, if this is where it was to end.
+    pub(crate) fn pass(&mut self, moment: Moment) -> Held {
+        if self.doom == Some(moment) {
+            self.doom = None;
+            return Err(Halt::Killed);
+        }
+        Ok(())
+    }
+
+    /// Will the dispatcher look at this task because a hand of it has ended?
+    pub(crate) fn has_for(&self, task: TaskId) -> bool {
+        self.agenda.values().any(|happening| {
+            matches!(happening, Happening::Ended { life, task: of } if *life == self.life && *of == task)
+        })
+    }
+
+    /// Reads what became safe in the log: by the books, and for the replay.
+    pub(crate) fn read_on(&mut self) -> Held {
+        while self.books.read < self.log.synced {
+            let fact = self.log.rows[self.books.read].read();
+            self.books.read(&fact, &mut self.machine)?;
+            self.replayed.apply(fact);
+        }
+        Ok(())
+    }
+
+    /// The wall clock is set.
+    fn set_clock(&mut self) {
+        let hours = self.fate.between(-3, 4);
+        self.machine.skew += hours * 3_600_000 + self.fate.between(-60_000, 60_000);
+        let skew = self.machine.skew;
+        self.tell(|| format!("the clock is set: {} s off", skew / 1000));
+    }
+}
+
+/// What a run amounted to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) happenings: u64,
+    pub(crate) facts: usize,
+    pub(crate) lives: u32,
+    pub(crate) turns: usize,
+}
+
+impl Figures {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            happenings: self.happenings + other.happenings,
+            facts: self.facts + other.facts,
+            lives: self.lives + other.lives,
+            turns: self.turns + other.turns,
+        }
+    }
+}
+
+/// A promise was broken in a run.
+#[derive(Clone)]
+pub(crate) struct Failure {
+    pub(crate) scenario: Scenario,
+    pub(crate) what: String,
+    pub(crate) story: Vec<String>,
+}
+
+impl Failure {
+    /// The same promise was broken, whichever task it was.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let words = |what: &str| what.replace(|letter: char| letter.is_ascii_digit(), "");
+        words(&self.what) == words(&other.what)
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const LAST: usize = 80;
+        let skipped = self.story.len().saturating_sub(LAST);
+        for line in &self.story[skipped..] {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f, "seed {}: {}", self.scenario.seed, self.what)?;
+        writeln!(f, "with {:?}", self.scenario)?;
+        write!(f, "again with NEXUS_SIM_SEED={}", self.scenario.seed)
+    }
+}
+
+/// The most that may happen in a run, and the longest it may take, before it counts as stuck.
+const MOST_HAPPENINGS: u64 = 60_000;
+const LONGEST: i64 = 120 * 3_600_000;
+
+pub(crate) struct Sim {
+    pub(crate) world: World,
+    pub(crate) engine: Option<Engine>,
+    happenings: u64,
+}
+
+/// Runs a scenario to its end. `told` keeps the story for a failure.
+pub(crate) fn run(scenario: &Scenario, told: bool) -> Result<Figures, Box<Failure>> {
+    let mut sim = Sim {
+        world: World::new(scenario.clone(), told),
+        engine: None,
+        happenings: 0,
+    };
+    match sim.run() {
+        Ok(()) | Err(Halt::Killed) => Ok(Figures {
+            happenings: sim.happenings,
+            facts: sim.world.log.rows.len(),
+            lives: sim.world.life,
+            turns: sim.world.machine.prompted.len(),
+        }),
+        Err(Halt::Broken(what)) => {
+            sim.world.tell(|| "-- and here it breaks --".to_owned());
+            Err(Box::new(Failure {
+                scenario: scenario.clone(),
+                what,
+                story: sim.world.story.take().unwrap_or_default(),
+            }))
+        }
+    }
+}
+
+impl Sim {
+    fn run(&mut self) -> Held {
+        self.world.after(0, Happening::Start);
+        self.world.after(1, Happening::Person);
+        self.world.after(2, Happening::Fate);
+        for _ in 0..self.world.scenario.stormy {
+            self.step()?;
+        }
+        self.calm_down()?;
+        self.bring_to_rest("after the faults stopped")?;
+        self.go_on_with_all()?;
+        self.bring_to_rest("after everything was resumed")?;
+        self.expect_results()?;
+        self.accept_all()?;
+        self.bring_to_rest("after everything was accepted")?;
+        self.look_back()
+    }
+
+    /// The next thing happens. Nothing left to happen is the end of a run, or a fault.
+    fn step(&mut self) -> Held {
+        let Some(((at, _), happening)) = self.world.agenda.pop_first() else {
+            return broken("nothing is left to happen");
+        };
+        self.world.machine.now = at;
+        self.happenings += 1;
+        match self.happen(happening) {
+            Err(Halt::Killed) => self.killed(),
+            other => other?,
+        }
+        self.check()
+    }
+
+    fn happen(&mut self, happening: Happening) -> Held {
+        let alive = self.world.life;
+        match happening {
+            Happening::Start => return self.start(),
+            Happening::Person => return self.person_acts(),
+            Happening::Fate => return self.fate_strikes(),
+            Happening::Batch { life }
+            | Happening::Wake { life, .. }
+            | Happening::Ended { life, .. }
+            | Happening::Look { life, .. }
+            | Happening::Job { life, .. }
+            | Happening::Sitter { life, .. }
+            | Happening::Agent { life, .. } => {
+                if life != alive {
+                    return Ok(());
+                }
+            }
+        }
+        let Some(engine) = &mut self.engine else {
+            return Ok(());
+        };
+        engine.happen(&happening, &mut self.world)?;
+        if engine.is_over() {
+            self.over();
+        }
+        Ok(())
+    }
+
+    /// Somebody starts NEXUS, unless it runs.
+    fn start(&mut self) -> Held {
+        if self.engine.is_some() {
+            return Ok(());
+        }
+        self.world.life += 1;
+        let world = &mut self.world;
+        world.read_on()?;
+        for (number, shown) in world.shown.iter().enumerate() {
+            if world.log.rows.get(number) != Some(shown) {
+                return broken("a fact that was shown is not in the log any more");
+            }
+        }
+        // Whatever is there now is seen by everybody from now on.
+        world.shown.clone_from(&world.log.rows);
+        let awake = if world.calm || world.fate.percent(75) {
+            Awake::All
+        } else {
+            Awake::default()
+        };
+        let mut engine = Engine::new(awake, world);
+        self.world.tell(|| "NEXUS starts".to_owned());
+        engine.catch_up(&mut self.world)?;
+        if engine.is_over() {
+            self.over();
+        } else {
+            self.engine = Some(engine);
+        }
+        Ok(())
+    }
+
+    /// The program was killed; somebody will start it again.
+    fn killed(&mut self) {
+        self.world.tell(|| "NEXUS is killed".to_owned());
+        self.world.log.crash(&mut self.world.fate);
+        self.over();
+    }
+
+    fn over(&mut self) {
+        self.world.log.crash(&mut self.world.fate);
+        self.engine = None;
+        self.world.machine.kill_all();
+        let wait = self.world.fate.between(10, 20_000);
+        self.world.after(wait, Happening::Start);
+    }
+
+    fn fate_strikes(&mut self) -> Held {
+        if self.world.calm {
+            return Ok(());
+        }
+        let wait = self.world.fate.between(500, 40_000);
+        self.world.after(wait, Happening::Fate);
+        let Some(fault) = self.world.fate.pick(&Fault::ALL).copied() else {
+            return Ok(());
+        };
+        if !self.world.may(fault) {
+            return Ok(());
+        }
+        let world = &mut self.world;
+        match fault {
+            Fault::Crash if world.fate.percent(30) => return Err(Halt::Killed),
+            Fault::Crash => world.doom = world.fate.pick(&Moment::ALL).copied(),
+            Fault::Stop => {
+                if let Some(engine) = &mut self.engine {
+                    engine.let_go(world);
+                    if engine.is_over() {
+                        self.over();
+                    }
+                }
+            }
+            Fault::Disk => {
+                let full = world.fate.percent(50);
+                world.log.fault = Some(if full { DiskFault::Full } else { DiskFault::Io });
+            }
+            Fault::Clock => world.set_clock(),
+            Fault::Hand => world.hand_dies = true,
+            Fault::Stale => {
+                if let Some(engine) = &mut self.engine {
+                    engine.hear_old_news(world);
+                }
+            }
+            Fault::Conversation => {
+                let known: Vec<_> = world.machine.conversations.iter().copied().collect();
+                if let Some(lost) = world.fate.pick(&known) {
+                    world.machine.conversations.remove(lost);
+                }
+            }
+            Fault::Edit => {
+                let folder = world.fate.below(world.scenario.folders);
+                let file = world.fate.below(3);
+                world.tell(|| format!("the person changes file {file} of folder {folder}"));
+                world.machine.person_edits(folder, file);
+            }
+            // Happen where turns and jobs end.
+            Fault::Turn | Fault::Job => {}
+        }
+        Ok(())
+    }
+
+    /// No more faults; whoever sleeps is woken by a start that takes everything up.
+    fn calm_down(&mut self) -> Held {
+        self.world.tell(|| "-- the faults stop --".to_owned());
+        self.world.calm = true;
+        self.world.doom = None;
+        self.world.hand_dies = false;
+        self.world.log.fault = None;
+        if let Some(engine) = &self.engine
+            && engine.desk.awake != Awake::All
+        {
+            self.killed();
+        }
+        self.world.after(0, Happening::Start);
+        self.world.after(1, Happening::Person);
+        Ok(())
+    }
+
+    fn bring_to_rest(&mut self, when: &str) -> Held {
+        let (begun, limit) = (self.world.machine.now, self.happenings + MOST_HAPPENINGS);
+        while !self.is_at_rest() {
+            if self.happenings > limit || self.world.machine.now > begun + LONGEST {
+                return broken(format!("{when}, {} does not come to rest", self.restless()));
+            }
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.engine.as_ref().is_some_and(Engine::is_at_rest)
+    }
+
+    fn restless(&self) -> String {
+        let tasks = self
+            .engine
+            .iter()
+            .flat_map(|engine| engine.desk.tasks.values());
+        let restless = tasks.filter(|task| !task.is_at_rest());
+        let words = restless.map(|task| format!("{} ({:?})", task.spec.name(), task.phase));
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    fn order(&mut self, task: TaskId, command: Command) {
+        if let Some(engine) = &mut self.engine {
+            engine.order(task, command, &mut self.world);
+        }
+    }
+
+    fn tasks(&self) -> Vec<(TaskId, Phase)> {
+        let tasks = self
+            .engine
+            .iter()
+            .flat_map(|engine| engine.desk.tasks.values());
+        tasks.map(|task| (task.id, task.phase.clone())).collect()
+    }
+
+    /// The person has everything done that was left.
+    fn go_on_with_all(&mut self) -> Held {
+        if let Some(engine) = &mut self.engine {
+            let caps = DayCaps::default();
+            let events = vec![FloorEvent::DayCapsSet { caps }];
+            engine.put(Input::Floor { events }, &mut self.world);
+            let team = Team::Claude;
+            engine.put(Input::OpenAccount { team }, &mut self.world);
+        }
+        for (task, phase) in self.tasks() {
+            match phase {
+                Phase::Backlog => self.order(task, Command::Start),
+                Phase::Cancelled { .. } => self.order(task, Command::Restore),
+                Phase::Paused { .. }
+                | Phase::Failed { .. }
+                | Phase::Queued
+                | Phase::Active
+                | Phase::Review { .. }
+                | Phase::Accepting { .. }
+                | Phase::Done => {}
+            }
+            let limits = Limits::default();
+            self.order(task, Command::SetBudget { budget: None });
+            self.order(task, Command::SetLimits { limits });
+            self.order(task, Command::Resume);
+        }
+        self.step()
+    }
+
+    /// Without faults, whatever was left is brought to its end.
+    fn expect_results(&self) -> Held {
+        for (task, phase) in self.tasks() {
+            match phase {
+                Phase::Review { .. } | Phase::Done => {}
+                Phase::Backlog
+                | Phase::Queued
+                | Phase::Active
+                | Phase::Paused { .. }
+                | Phase::Accepting { .. }
+                | Phase::Failed { .. }
+                | Phase::Cancelled { .. } => {
+                    return broken(format!("{task} cannot be brought to its end: {phase:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn accept_all(&mut self) -> Held {
+        for (task, phase) in self.tasks() {
+            if let Phase::Review { .. } = phase {
+                self.order(task, Command::Accept { although_red: true });
+            }
+        }
+        self.step()
+    }
+
+    /// What holds after everything that happens.
+    fn check(&self) -> Held {
+        match &self.engine {
+            Some(engine) => engine.check(&self.world),
+            None => Ok(()),
+        }
+    }
+
+    /// What holds in the end: the log alone tells everything.
+    fn look_back(&mut self) -> Held {
+        self.world.read_on()?;
+        let mut desk = Desk::new(self.world.scenario.parallel);
+        for row in &self.world.log.rows {
+            desk.apply(row.read());
+        }
+        match &self.engine {
+            Some(engine) if engine.desk.tasks != desk.tasks || engine.desk.seq != desk.seq => {
+                broken("a replay of the whole log gives other tasks")
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// The id of the task that was made as the `number`th.
+pub(crate) fn task_id(number: usize) -> TaskId {
+    TaskId::new(Uuid::from_u128(0x1000 + number as u128))
+}
+
+/// Milliseconds from one moment to another, negative when it has passed.
+pub(crate) fn until(moment: Timestamp, now: Timestamp) -> i64 {
+    moment.as_millis() - now.as_millis()
+}
