@@ -3,6 +3,7 @@
 
 use super::{Crew, Tools, keepsake, place};
 use crate::{Change, changes::Live, dispatcher::now};
+use futures::FutureExt;
 use nexus_agent::{
     CallReply, Recorded, RequestKey, Session, SessionCommand, SessionEvent, SessionSpec,
     ToolDecision,
@@ -18,6 +19,7 @@ use nexus_store::{NewProcess, TranscriptLine, TranscriptWriter};
 use nexus_workspace::Repository;
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     path::Path,
     sync::{Arc, PoisonError},
     time::Duration,
@@ -72,7 +74,20 @@ pub(super) fn take(
         turn: None,
         waiting: HashMap::new(),
     };
-    crew.spawn(task, sitter.sit(inbox));
+    let inbox_of_dispatcher = sitter.tools.inbox.clone();
+    crew.spawn(task, async move {
+        let sat = AssertUnwindSafe(sitter.sit(inbox)).catch_unwind().await;
+        if sat.is_err() {
+            tracing::error!(%role, %task, "a seat failed by a mistake of ours");
+            // Its process went with it: nobody must wait for it to be stopped.
+            let report = Report::ProcessEnded {
+                role,
+                session,
+                end: ProcessEnd::Killed,
+            };
+            inbox_of_dispatcher.tell(task, report).await;
+        }
+    });
     Seat { session, orders }
 }
 

@@ -206,3 +206,16 @@ async fn the_day_has_a_cap() {
     scene.engine.order(task.id, Command::Resume).await.unwrap();
     scene.until(&task, "in review", in_review).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_of_ours_in_one_seat_ends_neither_the_task_nor_the_others() {
+    let scene = Scene::new(&[(Role::Code, MEND)]).await;
+    *scene.script.fragile.lock().unwrap() = Some(Role::Code);
+    let task = scene.create(|_| {}).await;
+    let task = scene.until(&task, "in review", in_review).await;
+    assert!(
+        scene.script.fragile.lock().unwrap().is_none(),
+        "it happened"
+    );
+    assert_eq!(task.changes.len(), 1);
+}

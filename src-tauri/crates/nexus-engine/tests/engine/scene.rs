@@ -39,6 +39,8 @@ pub(crate) enum Act {
 #[derive(Debug, Default)]
 pub(crate) struct Scripted {
     pub(crate) acts: Mutex<Vec<(Role, Vec<Act>)>>,
+    /// Opening this one's session fails by a mistake of ours, once.
+    pub(crate) fragile: Mutex<Option<Role>>,
     /// What was prompted: role, and the prompt.
     pub(crate) heard: Mutex<Vec<(Role, String)>>,
     pub(crate) decisions: Arc<Mutex<Vec<ToolDecision>>>,
@@ -64,6 +66,13 @@ struct Crew(Arc<Scripted>);
 #[async_trait]
 impl Backend for Crew {
     async fn open(&self, spec: SessionSpec) -> Result<Session, TurnOutcome> {
+        let breaks = self
+            .0
+            .fragile
+            .lock()
+            .unwrap()
+            .take_if(|role| *role == spec.role);
+        assert!(breaks.is_none(), "as if by a mistake of ours");
         let (commands, orders) = mpsc::channel(8);
         let (tell, events) = mpsc::channel(64);
         tokio::spawn(play(Arc::clone(&self.0), spec, orders, tell));
@@ -288,9 +297,18 @@ pub(crate) async fn until(
 
 pub(crate) async fn start(dir: &Path, script: &Arc<Scripted>, take_up: TakeUp) -> Engine {
     let data = DataDir::new(dir.join("data"));
-    let Ownership::Ours(lock) = data.own().unwrap() else {
-        panic!("somebody owns it")
+    // A child that another test is just starting has our lock until it becomes its program.
+    let own = async {
+        loop {
+            match data.own().unwrap() {
+                Ownership::Ours(lock) => return lock,
+                Ownership::Taken => tokio::task::yield_now().await,
+            }
+        }
     };
+    let lock = tokio::time::timeout(Duration::from_secs(10), own)
+        .await
+        .expect("nobody else owns it");
     let team: Arc<dyn Backend> = Arc::new(Crew(Arc::clone(script)));
     let options = EngineOptions {
         data,
