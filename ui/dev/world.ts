@@ -492,7 +492,7 @@ function sessions(of: TaskCard): Session[] {
         task_name: of.name,
         role: stage.role,
         state: live ? 'live' : 'parked',
-        generation: stage.role === 'code' ? 2 : 1,
+        generation: stage.role === 'code' ? 1 : 0,
         turns: stage.role === 'code' ? 3 : 1,
         tokens: Math.round(of.tokens / 4),
         cost_usd: of.cost_usd == null ? null : of.cost_usd / 4,

@@ -1,7 +1,9 @@
 /** Says aloud, for those who do not see the board, what a card moved for. */
 import { useEffect, useState } from 'react';
 import type { Hold, TaskCard } from '../api/types';
+import { pausedByItself } from '../board/columns';
 import { holdNames } from '../limits/Holds';
+import { pauseWords } from '../limits/pause';
 import { useLive } from '../live/store';
 import css from './Announcer.module.css';
 
@@ -19,9 +21,13 @@ export function asked(before: Cards, after: Cards): string | null {
 export function arrived(before: Cards, after: Cards): string | null {
   const card = Object.values(after).find((each) => {
     const was = before[each.id]?.state;
-    return was !== undefined && was !== each.state && each.state in endings;
+    const moved = was !== undefined && was !== each.state;
+    return moved && (each.state in endings || pausedByItself(each));
   });
-  return card ? `${card.name} ${endings[card.state] ?? ''}` : null;
+  if (!card) return null;
+  return pausedByItself(card) && card.paused
+    ? `${card.name} is paused: ${pauseWords[card.paused].short}`
+    : `${card.name} ${endings[card.state] ?? ''}`;
 }
 
 /** What is worth saying of an account: that it closed, or is open again. */

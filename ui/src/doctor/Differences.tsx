@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { api } from '../api/client';
 import type { Difference, Doctor, Trash } from '../api/types';
 import { say, sayProblem } from '../app/commands';
-import { moment, plural, sentence } from '../parts/format';
+import { moment, sentence } from '../parts/format';
 import { Tag } from '../parts/Tag';
 import { visible } from '../parts/visible';
 import type { Meaning } from '../theme/tokens';
@@ -30,7 +30,9 @@ export function Differences({ doctor }: { doctor: Doctor }) {
         </p>
       ) : (
         <>
-          {open.length > 0 ? <Repair count={open.length} owned={owned} /> : null}
+          {open.length > 0 ? (
+            <Repair count={open.length} total={differences.length} owned={owned} />
+          ) : null}
           <ul className={css.list}>
             {differences.map((each) => (
               <Row key={`${each.code} ${each.what}`} difference={each} />
@@ -43,11 +45,12 @@ export function Differences({ doctor }: { doctor: Doctor }) {
 }
 
 /** Repairing needs the data folder for itself, so it is a command for when NEXUS is closed. */
-function Repair({ count, owned }: { count: number; owned: boolean }) {
+function Repair(props: { count: number; total: number; owned: boolean }) {
+  const { count, total, owned } = props;
   return (
     <div className={css.repair} data-testid="repair">
       <span>
-        {plural(count, 'of them can be repaired', 'of them can be repaired')}.{' '}
+        {count} of {total} can be repaired.{' '}
         {owned
           ? 'That waits until NEXUS is closed, so that nothing changes while it works. Nothing is deleted: what is in the way goes to the trash.'
           : 'Nothing is deleted: what is in the way goes to the trash.'}

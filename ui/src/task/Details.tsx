@@ -103,8 +103,8 @@ function Sessions({ task }: { task: Task }) {
             <th scope="col">State</th>
             <th scope="col">Turns</th>
             <th scope="col">Used</th>
-            <th scope="col" title="Counts how often a lost conversation was replaced">
-              Generation
+            <th scope="col" title="How often the conversation was lost or given up">
+              Replaced
             </th>
             <th scope="col" title="An idle process is closed after so long">
               Idle timeout
@@ -132,7 +132,7 @@ function Sessions({ task }: { task: Task }) {
                 {tokens(session.tokens)}
                 {task.card.team === 'practice' ? '' : ` · ${usd(session.cost_usd)}`}
               </td>
-              <td>{session.generation}</td>
+              <td>{session.generation === 0 ? 'never' : plural(session.generation, 'time')}</td>
               <td>{duration(session.idle_timeout_seconds * 1000)}</td>
               <td>{session.pid ?? <span className={css.note}>none</span>}</td>
               <td className={css.right}>

@@ -2,6 +2,7 @@
 import type { StageState, Step, Task } from '../api/types';
 import { duration, usd } from '../parts/format';
 import { Monogram, stageWords } from '../parts/Seat';
+import { factWords, meaningOf } from './facts';
 import css from './StepList.module.css';
 
 const glyphs: Record<StageState, string> = {
@@ -59,6 +60,10 @@ function stepLine(step: Step): string {
   if (step.state === 'running' && step.progress) parts.push(step.progress);
   else parts.push(stageWords[step.state]);
   if (step.verdict) parts.push(`says ${step.verdict}`);
+  const verified = step.history.at(-1)?.verified;
+  if (verified && meaningOf('verified', verified) !== 'plain') {
+    parts.push(factWords('verified', verified));
+  }
   if (step.attempts > 1) parts.push(`${step.attempts} attempts`);
   if (step.duration_ms > 0) parts.push(duration(step.duration_ms));
   if (step.cost_usd != null && step.cost_usd > 0) parts.push(usd(step.cost_usd));

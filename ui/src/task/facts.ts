@@ -16,7 +16,7 @@ export const sides: readonly { side: Side; name: string; source: string }[] = [
 
 const words: Record<Side, Record<string, string>> = {
   process: {
-    not_started: 'not started',
+    not_started: 'none was started',
     running: 'running',
     closed: 'closed when asked to',
     exited: 'ended by itself',
