@@ -71,8 +71,9 @@ impl Inbox {
         let _ = self.0.send(input).await;
     }
 
-    /// Reports news and waits until what follows from it is recorded.
-    pub(crate) async fn tell(&self, task: TaskId, report: Report) -> Vec<Event> {
+    /// Reports news and waits until what follows from it is recorded. `None` when it could not
+    /// be: then it did not happen, and nobody may be told that it did.
+    pub(crate) async fn tell(&self, task: TaskId, report: Report) -> Option<Vec<Event>> {
         let (reply, recorded) = oneshot::channel();
         self.put(Input::News {
             task,
@@ -80,7 +81,7 @@ impl Inbox {
             reply: Some(reply),
         })
         .await;
-        recorded.await.unwrap_or_default()
+        recorded.await.ok()
     }
 }
 

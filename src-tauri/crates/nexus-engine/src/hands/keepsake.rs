@@ -2,7 +2,7 @@
 //! agent is stopped, and before anything is undone. What was ever in a workspace can be had
 //! back.
 
-use super::{Tools, copy};
+use super::{Tools, copy, seat::NOT_RECORDED};
 use nexus_core::{Report, SnapshotId, StepId, Task, TurnId};
 use std::{sync::Arc, time::Duration};
 
@@ -20,15 +20,18 @@ pub(super) async fn prepare(tools: &Tools, task: &Arc<Task>, turn: TurnId) -> Re
     if let Some(to) = step.reset_to.clone() {
         let kept = put_back(tools, task, turn, &to).await?;
         let report = Report::WorkspaceReset { turn, to, kept };
-        tools.inbox.tell(task.id, report).await;
+        recorded(tools, task, report).await?;
     } else if step.base.is_none() {
         let base = keep(tools, task, base_ref(task, id, turn), "the base of a step").await?;
-        tools
-            .inbox
-            .tell(task.id, Report::BaseTaken { turn, base })
-            .await;
+        recorded(tools, task, Report::BaseTaken { turn, base }).await?;
     }
     Ok(())
+}
+
+/// A base that is not on record is none: the agent must not begin on it.
+async fn recorded(tools: &Tools, task: &Task, report: Report) -> Result<(), String> {
+    let told = tools.inbox.tell(task.id, report).await;
+    told.map(drop).ok_or_else(|| NOT_RECORDED.to_owned())
 }
 
 /// Keeps what an agent has done so far, before it is stopped.

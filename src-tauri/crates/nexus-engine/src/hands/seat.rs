@@ -18,13 +18,16 @@ use nexus_core::{
 use nexus_store::{NewProcess, TranscriptLine, TranscriptWriter};
 use nexus_workspace::Repository;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     panic::AssertUnwindSafe,
     path::Path,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 use tokio::sync::mpsc;
+
+/// What an agent is told when the log could not be written, before NEXUS stops.
+pub(super) const NOT_RECORDED: &str = "NEXUS could not record this and is stopping";
 
 /// What the dispatcher may ask of a seat.
 #[derive(Debug)]
@@ -60,7 +63,7 @@ pub(super) fn take(
     session: SessionId,
     crew: &mut Crew,
 ) -> Seat {
-    let (orders, inbox) = mpsc::unbounded_channel();
+    let (orders, coming) = mpsc::unbounded_channel();
     let sitter = Sitter {
         tools,
         task,
@@ -73,10 +76,14 @@ pub(super) fn take(
         used_at: tokio::time::Instant::now(),
         turn: None,
         waiting: HashMap::new(),
+        orders: Orders {
+            coming,
+            put_off: VecDeque::new(),
+        },
     };
-    let inbox_of_dispatcher = sitter.tools.inbox.clone();
+    let inbox = sitter.tools.inbox.clone();
     crew.spawn(task, async move {
-        let sat = AssertUnwindSafe(sitter.sit(inbox)).catch_unwind().await;
+        let sat = AssertUnwindSafe(sitter.sit()).catch_unwind().await;
         if sat.is_err() {
             tracing::error!(%role, %task, "a seat failed by a mistake of ours");
             // Its process went with it: nobody must wait for it to be stopped.
@@ -85,7 +92,7 @@ pub(super) fn take(
                 session,
                 end: ProcessEnd::Killed,
             };
-            inbox_of_dispatcher.tell(task, report).await;
+            inbox.tell(task, report).await;
         }
     });
     Seat { session, orders }
@@ -107,6 +114,24 @@ struct Sitter {
     used_at: tokio::time::Instant,
     turn: Option<RunningTurn>,
     waiting: HashMap<ApprovalId, Waiting>,
+    orders: Orders,
+}
+
+/// What the dispatcher asks, in order.
+struct Orders {
+    coming: mpsc::UnboundedReceiver<SeatOrder>,
+    /// Heard while the session was being opened, and still to be obeyed.
+    put_off: VecDeque<SeatOrder>,
+}
+
+impl Orders {
+    /// `None` when the dispatcher has let go.
+    async fn next(&mut self) -> Option<SeatOrder> {
+        match self.put_off.pop_front() {
+            Some(order) => Some(order),
+            None => self.coming.recv().await,
+        }
+    }
 }
 
 /// The turn that runs.
@@ -135,7 +160,7 @@ enum Waiting {
 const ASK_USER: &str = "AskUserQuestion";
 
 impl Sitter {
-    async fn sit(mut self, mut orders: mpsc::UnboundedReceiver<SeatOrder>) {
+    async fn sit(mut self) {
         // Two processes on one conversation would fork it silently, so whoever sat here before
         // has to be gone first.
         let lock = self.tools.locks.of(&self.session.to_string());
@@ -147,7 +172,7 @@ impl Sitter {
         loop {
             let idle = self.idle_until();
             tokio::select! {
-                order = orders.recv() => match order {
+                order = self.orders.next() => match order {
                     Some(order) => self.obey(order).await,
                     None => break,
                 },
@@ -293,13 +318,8 @@ impl Sitter {
             silence_limit: self.tools.options.silence_limit,
             recorded: recorded.unwrap_or_default(),
         };
-        let session = self
-            .tools
-            .options
-            .backends
-            .of(task.spec.team)
-            .open(spec)
-            .await?;
+        let backend = self.tools.options.backends.of(task.spec.team);
+        let session = self.hear_while(backend.open(spec)).await?;
         self.ledger = self.note_process(&session).await;
         if let Some(process) = session.process {
             let report = Report::ProcessStarted {
@@ -312,6 +332,28 @@ impl Sitter {
         self.opened_with = task.budget_left();
         self.open = Some(session);
         Ok(())
+    }
+
+    /// Opening may take as long as a program needs to get ready; being told to stop does not
+    /// wait for that. Giving it up leaves no process.
+    async fn hear_while(
+        &mut self,
+        opening: impl Future<Output = Result<Session, TurnOutcome>>,
+    ) -> Result<Session, TurnOutcome> {
+        let turn = self.turn.as_ref().map(|turn| turn.id);
+        tokio::pin!(opening);
+        loop {
+            tokio::select! {
+                opened = &mut opening => return opened,
+                order = self.orders.coming.recv() => match order {
+                    None => return Err(TurnOutcome::Interrupted),
+                    Some(SeatOrder::Stop { turn: stopped }) if turn == Some(stopped) => {
+                        return Err(TurnOutcome::Interrupted);
+                    }
+                    Some(order) => self.orders.put_off.push_back(order),
+                },
+            }
+        }
     }
 
     /// Every process has a row in the ledger, so that the next start can find what is left.
@@ -436,8 +478,14 @@ impl Sitter {
         }
         match self.judge(&task, &tool) {
             Judgement::Allow => {
-                self.note_reach(&task, &tool).await;
-                self.decide(request, ToolDecision::Allow).await;
+                let decision = if self.note_reach(&task, &tool).await {
+                    ToolDecision::Allow
+                } else {
+                    ToolDecision::Deny {
+                        reason: NOT_RECORDED.to_owned(),
+                    }
+                };
+                self.decide(request, decision).await;
             }
             Judgement::Deny { reason } => {
                 self.decide(request, ToolDecision::Deny { reason }).await;
@@ -450,8 +498,8 @@ impl Sitter {
     }
 
     /// A command that only runs because everything may run can have effects that no copy
-    /// undoes. That is on record before it runs.
-    async fn note_reach(&mut self, task: &Task, tool: &ToolRequest) {
+    /// undoes. That is on record before it runs; `false` when it could not be recorded.
+    async fn note_reach(&mut self, task: &Task, tool: &ToolRequest) -> bool {
         let asked_otherwise = task.spec.permissions == Permissions::All
             && tool.tool == "Bash"
             && matches!(
@@ -465,8 +513,9 @@ impl Sitter {
                 turn: turn.id,
                 command: tool.object().to_owned(),
             };
-            self.tools.inbox.tell(self.task, report).await;
+            return self.tools.inbox.tell(self.task, report).await.is_some();
         }
+        true
     }
 
     fn judge(&self, task: &Task, tool: &ToolRequest) -> Judgement {
@@ -536,7 +585,7 @@ impl Sitter {
             allowed_by_rule,
         };
         let events = self.tools.inbox.tell(self.task, report).await;
-        let mut events = events.into_iter();
+        let mut events = events.unwrap_or_default().into_iter();
         let id = events.find_map(|event| match event {
             Event::ApprovalRequested { approval } => Some(approval.id),
             event => asked_again(&event),
@@ -676,12 +725,13 @@ impl Sitter {
                 return;
             }
         };
-        self.tools.inbox.tell(self.task, report).await;
-        self.send(SessionCommand::Reply {
-            call,
-            reply: CallReply::Done { text: thanks },
-        })
-        .await;
+        let reply = match self.tools.inbox.tell(self.task, report).await {
+            Some(_) => CallReply::Done { text: thanks },
+            None => CallReply::Failed {
+                reason: NOT_RECORDED.to_owned(),
+            },
+        };
+        self.send(SessionCommand::Reply { call, reply }).await;
     }
 
     /// What the others have written for this seat.
