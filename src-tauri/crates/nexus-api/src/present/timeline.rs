@@ -233,6 +233,17 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
             item.ok = Some(finished);
             item.text = format!("Turn {}", report.outcome.describe());
         }
+        Event::AttemptVerified {
+            step,
+            turn,
+            standing,
+        } => {
+            item.step = Some(step.0);
+            item.turn = Some(turn.0);
+            item.kind = TimelineKind::Check;
+            item.ok = Some(standing.allows_accept());
+            item.text = format!("Verified: {}", standing.describe());
+        }
         Event::StepEnded { step, structured } => {
             item.step = Some(step.0);
             item.ok = Some(true);

@@ -33,10 +33,8 @@ impl Task {
                 match run.time {
                     CheckTime::Baseline => self.baseline = Some(run),
                     CheckTime::After { .. } => {
-                        let time = run.time;
                         self.evidence = Some(run);
                         self.changes = Arc::new(changes.clone());
-                        self.verify_attempts(time);
                     }
                 }
             }
@@ -139,6 +137,9 @@ impl Task {
             Event::Held { hold } => self.hold = Some(hold.clone()),
             Event::HoldLifted => self.hold = None,
             Event::RoundBegan { round, why } => self.begin_round(*round, why),
+            Event::AttemptVerified { turn, standing, .. } => {
+                self.attempt_verified(*turn, *standing);
+            }
             Event::ReviewReached { verdict_failed } => {
                 self.phase = Phase::Review {
                     verdict_failed: *verdict_failed,

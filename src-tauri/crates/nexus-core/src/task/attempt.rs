@@ -1,9 +1,9 @@
 //! One try at a step, and the four facts about it that are never mixed: what became of the
 //! process, how the turn ended, what the agent claims, and what was verified.
 
-use super::{StepState, Task};
+use super::{Event, StepState, Task};
 use crate::{
-    CheckTime, Role, SessionId, Standing, StepId, StepKind, StepResult, Timestamp, TurnId,
+    CheckRun, Role, SessionId, Standing, StepId, StepKind, StepResult, Timestamp, TurnId,
     TurnOutcome, TurnReport, Verdict,
 };
 use serde::{Deserialize, Serialize};
@@ -283,19 +283,31 @@ impl Task {
         };
     }
 
-    /// The checks ran on what the round's attempts left.
-    pub(super) fn verify_attempts(&mut self, time: CheckTime) {
-        let (CheckTime::After { .. }, Some(standing)) = (time, self.standing()) else {
-            return;
-        };
+    /// What checks that ran on what the attempts left mean for each of them.
+    pub(super) fn verifications(&self, run: &CheckRun) -> Vec<Event> {
+        let standing = Standing::of(self.baseline.as_deref(), run);
         let done = self
             .steps
-            .iter_mut()
+            .iter()
             .filter(|step| step.state == StepState::Done);
-        for attempt in done.flat_map(|step| &mut step.history) {
-            if attempt.verified == Verified::Pending {
-                attempt.verified = Verified::Checked(standing);
-            }
+        let attempts = done.flat_map(|step| {
+            let pending = step.history.iter();
+            pending
+                .filter(|attempt| attempt.verified == Verified::Pending)
+                .map(|attempt| (step.planned.id, attempt.turn))
+        });
+        attempts
+            .map(|(step, turn)| Event::AttemptVerified {
+                step,
+                turn,
+                standing,
+            })
+            .collect()
+    }
+
+    pub(super) fn attempt_verified(&mut self, turn: TurnId, standing: Standing) {
+        if let Some(attempt) = self.attempt_mut(turn) {
+            attempt.verified = Verified::Checked(standing);
         }
     }
 }

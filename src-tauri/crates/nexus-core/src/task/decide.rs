@@ -88,10 +88,14 @@ impl Task {
             Report::ChecksRan { run, changes }
                 if self.owes(&Effect::RunChecks { time: run.time }) =>
             {
-                vec![Event::ChecksRan {
+                let mut events = vec![Event::ChecksRan {
                     run: run.clone(),
                     changes: changes.clone(),
-                }]
+                }];
+                if let CheckTime::After { .. } = run.time {
+                    events.extend(self.verifications(run));
+                }
+                events
             }
             Report::ProcessStarted { role, session, pid } => vec![Event::ProcessStarted {
                 role: *role,

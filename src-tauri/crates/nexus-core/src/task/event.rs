@@ -4,7 +4,7 @@ use super::{Limits, ProcessEnd, TaskSpec};
 use crate::{
     Answer, AnsweredBy, Approval, ApprovalId, CheckRun, CommandLine, Evidence, FileChange,
     FileOperation, Hold, Message, MessageKind, Plan, Question, Recipient, Role, SessionId,
-    SnapshotId, StepId, StepResult, TreeId, TurnId, TurnReport, Usage, Usd,
+    SnapshotId, Standing, StepId, StepResult, TreeId, TurnId, TurnReport, Usage, Usd,
 };
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,12 @@ pub enum Event {
     },
     TurnEnded {
         report: TurnReport,
+    },
+    /// What the checks, which NEXUS ran itself, say about the work of an attempt.
+    AttemptVerified {
+        step: StepId,
+        turn: TurnId,
+        standing: Standing,
     },
     /// The step's work is handed over.
     StepEnded {
@@ -403,6 +409,7 @@ impl Event {
             Self::GrantRevoked { .. } => "grant_revoked",
             Self::ApprovalWithdrawn { .. } => "approval_withdrawn",
             Self::TurnEnded { .. } => "turn_ended",
+            Self::AttemptVerified { .. } => "attempt_verified",
             Self::StepEnded { .. } => "step_ended",
             Self::StepDelayed { .. } => "step_delayed",
             Self::SessionReplaced { .. } => "session_replaced",

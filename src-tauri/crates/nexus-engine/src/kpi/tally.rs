@@ -174,6 +174,7 @@ impl Tally {
             | Event::WentOutward { .. }
             | Event::MessagePosted { .. }
             | Event::ProgressReported { .. }
+            | Event::AttemptVerified { .. }
             | Event::ResultSubmitted { .. }
             | Event::ApprovalAnswered { .. }
             | Event::ApprovalDetached { .. }
