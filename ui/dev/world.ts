@@ -854,7 +854,7 @@ export class World {
   allowed: Allowed = { rules: [], grants: [] };
   differences: Difference[] = [
     {
-      code: 'workspace_unknown',
+      code: 'workspace_orphan',
       severity: 'warning',
       what: '/home/me/.local/share/nexus/workspaces/T-3',
       found: 'a folder that no task names; 214 files, nothing in it was changed',
@@ -863,8 +863,8 @@ export class World {
       fixed: false,
     },
     {
-      code: 'process_survived',
-      severity: 'error',
+      code: 'process_left',
+      severity: 'warning',
       what: '48102',
       found: 'a process tagged as ours, started by an earlier NEXUS, is still alive',
       explanation: 'It may still write into the copy of T-16.',
@@ -886,7 +886,7 @@ export class World {
     {
       id: '20260101T100000-workspace',
       at: ago(2 * 24 * 60),
-      code: 'workspace_unknown',
+      code: 'workspace_orphan',
       from: '/home/me/.local/share/nexus/workspaces/T-2',
       path: '/home/me/.local/share/nexus/trash/20260101T100000-workspace',
       why: 'a folder that no task names',

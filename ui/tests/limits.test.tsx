@@ -188,9 +188,9 @@ describe('key figures', () => {
 describe('the doctor', () => {
   it('lists every difference with its code, and says how it is repaired', async () => {
     open('/doctor');
-    const row = await screen.findByTestId('difference-process_survived');
+    const row = await screen.findByTestId('difference-process_left');
     for (const words of [
-      'process_survived',
+      'process_left',
       '48102',
       'It may still write into the copy of T-16.',
       'Repair: end it with everything it started',
