@@ -164,7 +164,7 @@ impl TaskAccount {
             Event::AcceptBegan { .. } => {
                 self.accepting = true;
                 self.journal_recorded = false;
-                machine.written.remove(&id);
+                machine.begin_accept(id);
             }
             Event::AcceptPlanned { operations } => {
                 self.journal_recorded = true;
@@ -176,8 +176,15 @@ impl TaskAccount {
                     return broken("what is accepted is not what was checked");
                 }
             }
-            Event::Accepted | Event::AcceptFailed { .. } | Event::AcceptConflicted { .. } => {
+            Event::Accepted => {
                 self.accepting = false;
+                machine.begin_accept(id);
+            }
+            Event::AcceptFailed { .. } | Event::AcceptConflicted { .. } => {
+                self.accepting = false;
+                if machine.is_half_applied(id) {
+                    return broken("a change was given up although a part of it is applied");
+                }
             }
             Event::ChecksRan { run, .. } => {
                 self.checked = Some(content_of(run.tree.as_str()));

@@ -3,7 +3,7 @@
 
 use crate::{
     hands::{Job, TaskHands},
-    log::Row,
+    log::{DiskFault, Row},
     scenario::Bug,
     seat::Sitter,
     sim::{Happening, Held, Moment, World, broken, until},
@@ -74,7 +74,12 @@ pub(crate) struct Engine {
     /// News that was told before, for when it comes again.
     old_news: Vec<(TaskId, Report)>,
     pub(crate) closing: bool,
-    broken: bool,
+    /// The log could not be written. Everything ends, and is taken up when it can be.
+    pub(crate) halted: bool,
+    /// The disk is full, and the room that was kept back is being used up.
+    spends_reserve: bool,
+    /// Orders that wait until then.
+    put_off: VecDeque<Input>,
     batch_is_due: bool,
     wake: u64,
     pub(crate) next_id: u64,
@@ -114,7 +119,9 @@ impl Engine {
             session_locks: BTreeMap::new(),
             old_news: Vec::new(),
             closing: false,
-            broken: false,
+            halted: false,
+            spends_reserve: false,
+            put_off: VecDeque::new(),
             batch_is_due: false,
             wake: 0,
             next_id: u64::from(world.life) << 32,
@@ -134,7 +141,9 @@ impl Engine {
             Happening::Job { job, .. } => self.job_gets_on(*job, world),
             Happening::Sitter { sitter, .. } => self.sitter_gets_on(*sitter, world),
             Happening::Agent { sitter, .. } => self.agent_acts(*sitter, world),
-            Happening::Start | Happening::Person | Happening::Fate => Ok(()),
+            Happening::Start | Happening::Person | Happening::Fate | Happening::Retry { .. } => {
+                Ok(())
+            }
         }
     }
 
@@ -202,20 +211,37 @@ impl Engine {
         Ok(())
     }
 
-    /// Records news that comes while everything ends. Orders come too late.
+    /// Records news that comes while everything ends. Orders come too late, or wait.
     fn last_words(&mut self, inputs: Vec<Input>, world: &mut World) -> Held {
         for input in inputs {
-            if let Input::News { reply, .. } = &input {
-                if self.broken {
-                    self.answer(*reply, Vec::new(), world)?;
-                    continue;
+            let Input::News { reply, .. } = &input else {
+                if self.halted {
+                    self.put_off.push_back(input);
                 }
-                let mut draft = self.desk.draft();
-                let mut replies = Vec::new();
-                self.decide(input, &mut draft, &mut replies, world);
-                self.record(&draft, replies, world)?;
+                continue;
+            };
+            if self.halted && !self.spends_reserve {
+                self.answer(*reply, Vec::new(), world)?;
+                continue;
             }
+            let mut draft = self.desk.draft();
+            let mut replies = Vec::new();
+            self.decide(input, &mut draft, &mut replies, world);
+            self.record(&draft, replies, world)?;
         }
+        Ok(())
+    }
+
+    /// The log can be written again: what was under way is taken up as after a start.
+    pub(crate) fn take_up_again(&mut self, world: &mut World) -> Held {
+        world.tell(|| "the log is tried again".to_owned());
+        world.saw("log tried again");
+        self.closing = false;
+        self.halted = false;
+        self.spends_reserve = false;
+        self.inbox = std::mem::take(&mut self.put_off);
+        self.catch_up(world)?;
+        self.call_for_batch(world);
         Ok(())
     }
 
@@ -260,16 +286,23 @@ impl Engine {
         world.pass(Moment::Decided)?;
         let rows: Vec<_> = draft.facts().iter().map(Row::of).collect();
         for (row, fact) in rows.iter().zip(draft.facts()) {
-            world.tell(|| match fact {
-                Fact::OfTask { event, .. } => format!("{} {}", event.kind(), row.body),
-                Fact::OfFloor { event, .. } => event.kind().to_owned(),
-            });
+            let kind = match fact {
+                Fact::OfTask { event, .. } => event.kind(),
+                Fact::OfFloor { event, .. } => event.kind(),
+            };
+            world.saw(kind);
+            world.tell(|| format!("{kind} {}", row.body));
         }
+        let mut last_for_now = false;
         if !rows.is_empty()
-            && let Err(why) = world.log.append(rows.clone(), &mut world.fate)
+            && let Err(why) = world.log.append(rows.clone())
         {
-            world.tell(|| format!("the log cannot be written: {why}"));
-            if !world.has(Bug::IgnoresFullDisk) {
+            world.tell(|| format!("the log cannot be written: {why:?}"));
+            let reserve = matches!(why, DiskFault::Full) && !self.spends_reserve;
+            if reserve && world.log.append(rows.clone()).is_ok() {
+                world.saw("reserve used");
+                last_for_now = true;
+            } else if !world.has(Bug::IgnoresFullDisk) {
                 return self.fails(replies, world);
             }
         }
@@ -289,13 +322,17 @@ impl Engine {
         world.pass(Moment::Shown)?;
         for task in draft.touched() {
             self.heard(task, &draft.facts_of(task.id), world);
-            if !self.closing && self.desk.awake.has(task.id) {
+            if !self.closing && !last_for_now && self.desk.awake.has(task.id) {
                 self.reconcile(task, world)?;
             }
         }
         world.pass(Moment::Acted)?;
         for (reply, events) in replies {
             self.answer(reply, events, world)?;
+        }
+        if last_for_now {
+            self.spends_reserve = true;
+            self.halts(world);
         }
         Ok(())
     }
@@ -306,14 +343,21 @@ impl Engine {
         world.shown.extend(rows);
     }
 
-    /// The log cannot be written: nothing of the batch happened, and the engine ends.
+    /// The log cannot be written: nothing of the batch happened.
     fn fails(&mut self, replies: Vec<(Reply, Vec<Event>)>, world: &mut World) -> Held {
-        self.broken = true;
-        self.let_go(world);
+        self.spends_reserve = false;
+        self.halts(world);
         for (reply, _) in replies {
             self.answer(reply, Vec::new(), world)?;
         }
         Ok(())
+    }
+
+    fn halts(&mut self, world: &mut World) {
+        if !self.closing {
+            self.halted = true;
+            self.let_go(world);
+        }
     }
 
     /// Tells whoever waits that the news is recorded.
@@ -380,6 +424,7 @@ impl Engine {
         let old: Vec<_> = self.old_news.iter().filter(about_turn).cloned().collect();
         if let Some((task, report)) = world.fate.pick(&old).cloned() {
             world.tell(|| format!("old news: {report:?}"));
+            world.saw("old news");
             let reply = Reply::Nobody;
             self.put(
                 Input::News {

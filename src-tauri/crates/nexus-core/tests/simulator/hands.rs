@@ -227,6 +227,7 @@ impl Engine {
         };
         if std::mem::take(&mut world.hand_dies) {
             world.tell(|| format!("the hand of {:?} dies", job.effect));
+            world.saw("job died");
             self.leave_copy(id, world);
             self.job_ends(id, world);
             return Ok(());

@@ -55,22 +55,24 @@ pub(crate) struct Log {
     /// How many of them survive whatever happens.
     pub(crate) synced: usize,
     pub(crate) fault: Option<DiskFault>,
+    /// Rows whose sync failed: nobody sees them now, but after a crash they may be there. What
+    /// is appended next takes their place.
+    ghosts: Vec<Row>,
 }
 
 impl Log {
     /// Writes rows; they are safe only after [`Log::sync`].
-    pub(crate) fn append(&mut self, rows: Vec<Row>, dice: &mut Dice) -> Result<(), &'static str> {
+    pub(crate) fn append(&mut self, rows: Vec<Row>) -> Result<(), DiskFault> {
         match self.fault.take() {
             None => {
+                self.ghosts.clear();
                 self.rows.extend(rows);
                 Ok(())
             }
-            Some(DiskFault::Full) => Err("no space left on device"),
-            Some(DiskFault::Io) => {
-                if dice.percent(50) {
-                    self.rows.extend(rows);
-                }
-                Err("input/output error")
+            Some(fault @ DiskFault::Full) => Err(fault),
+            Some(fault @ DiskFault::Io) => {
+                self.ghosts = rows;
+                Err(fault)
             }
         }
     }
@@ -83,7 +85,9 @@ impl Log {
     pub(crate) fn crash(&mut self, dice: &mut Dice) {
         if dice.percent(50) {
             self.rows.truncate(self.synced);
+            self.ghosts.clear();
         }
+        self.rows.append(&mut self.ghosts);
         self.sync();
     }
 }

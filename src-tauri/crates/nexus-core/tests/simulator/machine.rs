@@ -85,7 +85,9 @@ pub(crate) struct Machine {
     pub(crate) copies: BTreeMap<TaskId, Copy>,
     pub(crate) folders: Vec<Content>,
     /// What an accept has written into a folder and nobody has changed since.
-    pub(crate) written: BTreeMap<TaskId, BTreeSet<usize>>,
+    pub(crate) written: BTreeMap<TaskId, (usize, BTreeSet<usize>)>,
+    /// Accepts that somebody else changed the folder under while they were written.
+    pub(crate) meddled: BTreeSet<TaskId>,
     /// Turns that were ever begun by an agent.
     pub(crate) prompted: BTreeSet<(TaskId, TurnId)>,
     /// How turns really ended, and what they really cost.
@@ -216,22 +218,52 @@ impl Machine {
     pub(crate) fn write(&mut self, task: TaskId, folder: usize, operation: &FileOperation) {
         let (file, old, new) = read_operation(operation);
         if self.folders[folder][file] == old && old != new {
+            self.meddle(folder, Some(task));
             self.folders[folder][file] = new;
-            self.written.entry(task).or_default().insert(file);
+            self.accept(task, folder).1.insert(file);
         }
+    }
+
+    fn accept(&mut self, task: TaskId, folder: usize) -> &mut (usize, BTreeSet<usize>) {
+        self.written
+            .entry(task)
+            .or_insert_with(|| (folder, BTreeSet::new()))
+    }
+
+    /// Somebody changes the folder: accepts of others that are half written may not find their
+    /// way back.
+    fn meddle(&mut self, folder: usize, by: Option<TaskId>) {
+        let others = self
+            .written
+            .iter()
+            .filter(|(task, (of, files))| *of == folder && Some(**task) != by && !files.is_empty());
+        self.meddled.extend(others.map(|(task, _)| *task));
+    }
+
+    /// A new accept begins.
+    pub(crate) fn begin_accept(&mut self, task: TaskId) {
+        self.written.remove(&task);
+        self.meddled.remove(&task);
+    }
+
+    /// Is something of an accept in the folder that was not brought to its end?
+    pub(crate) fn is_half_applied(&self, task: TaskId) -> bool {
+        let written = self.written.get(&task);
+        written.is_some_and(|(_, files)| !files.is_empty()) && !self.meddled.contains(&task)
     }
 
     /// Turns what an accept had written back into what was there.
     pub(crate) fn take_back(&mut self, task: TaskId, folder: usize, operation: &FileOperation) {
         let (file, old, new) = read_operation(operation);
-        let written = self.written.entry(task).or_default();
-        if written.remove(&file) && self.folders[folder][file] == new {
+        let written = self.accept(task, folder).1.remove(&file);
+        if written && self.folders[folder][file] == new {
             self.folders[folder][file] = old;
         }
     }
 
     /// The person changes a file of their own.
     pub(crate) fn person_edits(&mut self, folder: usize, file: usize) {
+        self.meddle(folder, None);
         self.folders[folder][file] = self.new_number();
     }
 }

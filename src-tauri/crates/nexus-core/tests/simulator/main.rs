@@ -40,6 +40,34 @@ use std::{
 const SEEDS: u64 = 10_000;
 const SEEDS_AT_NIGHT: u64 = 1_000_000;
 
+/// What has to have happened in so many runs, or they prove less than they seem to.
+const HAPPENS: [&str; 24] = [
+    "killed before writing",
+    "killed before syncing",
+    "killed before showing",
+    "killed before acting",
+    "killed before answering",
+    "log tried again",
+    "reserve used",
+    "old news",
+    "job died",
+    "sitter died",
+    "idle process given up",
+    "half applied when it was killed",
+    "account_closed",
+    "held",
+    "hold_lifted",
+    "day_began",
+    "session_replaced",
+    "workspace_reset",
+    "went_outward",
+    "approval_detached",
+    "approval_reattached",
+    "accept_conflicted",
+    "accepted",
+    "restored",
+];
+
 /// How many seeds a planted mistake may take to be noticed.
 const SEEDS_FOR_A_BUG: u64 = 2_000;
 
@@ -67,8 +95,12 @@ fn whatever_happens_nothing_is_lost_doubled_or_stuck() {
         figures.lives,
         figures.turns
     );
+    println!("{:?}", figures.seen);
     if let Some(failure) = failure {
         panic!("{:?}", shrunk(failure));
+    }
+    for what in HAPPENS {
+        assert!(figures.seen.contains_key(what), "never: {what}");
     }
 }
 
@@ -99,7 +131,12 @@ fn sweep(seeds: u64, bug: Option<Bug>) -> (Figures, Option<Failure>) {
                     return (sum, None);
                 }
                 match run(&Scenario::new(seed, bug), false) {
-                    Ok(figures) => sum = sum.plus(figures),
+                    Ok(figures) => {
+                        sum = sum.plus(figures);
+                        if seed % 100_000 == 99_999 {
+                            println!("{} seeds", seed + 1);
+                        }
+                    }
                     Err(failure) => {
                         next.store(seeds, Ordering::Relaxed);
                         return (sum, Some(*failure));
@@ -113,7 +150,7 @@ fn sweep(seeds: u64, bug: Option<Bug>) -> (Figures, Option<Failure>) {
     });
     let sum = parts
         .iter()
-        .fold(Figures::default(), |sum, (part, _)| sum.plus(*part));
+        .fold(Figures::default(), |sum, (part, _)| sum.plus(part.clone()));
     let failures = parts.into_iter().filter_map(|(_, failure)| failure);
     (sum, failures.min_by_key(|failure| failure.scenario.seed))
 }

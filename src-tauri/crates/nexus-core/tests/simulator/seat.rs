@@ -219,6 +219,7 @@ impl Engine {
         let idle = sitter.open && sitter.turn.is_none();
         if idle && world.machine.now >= sitter.used_at + IDLE {
             world.tell(|| "an idle process is given up".to_owned());
+            world.saw("idle process given up");
             self.process_is_gone(id, ProcessEnd::Closed, Then::GoOn, world);
         }
         Ok(())
@@ -289,6 +290,7 @@ impl Engine {
             return;
         };
         world.tell(|| "a sitter dies".to_owned());
+        world.saw("sitter died");
         let (task, role, session) = (sitter.task, sitter.role, sitter.session);
         let end = ProcessEnd::Killed;
         let report = Report::ProcessEnded { role, session, end };
@@ -627,7 +629,11 @@ impl Engine {
         };
         let (turn, task, role) = (running.turn, sitter.task, sitter.role);
         let session = sitter.session;
-        let chance = if over { 99 } else { world.agents.below(100) };
+        let chance = match over {
+            true => 99,
+            false if self.was_asking(task, running.step) => 40,
+            false => world.agents.below(100),
+        };
         let report = match chance {
             0..20 if role.writes() == Writes::Workspace => {
                 let file = world.agents.below(3);
@@ -663,13 +669,27 @@ impl Engine {
         Ok(())
     }
 
+    /// Was an earlier turn of this step cut off while it waited for an answer?
+    fn was_asking(&self, task: TaskId, step: StepId) -> bool {
+        let task = self.desk.tasks.get(&task).into_iter();
+        let mut open = task.flat_map(|task| task.approvals.values());
+        open.any(|open| open.turn.is_none() && open.step == Some(step))
+    }
+
     fn may_reach_out(&self, task: TaskId) -> bool {
         let task = self.desk.tasks.get(&task);
         task.is_some_and(|task| task.spec.permissions == Permissions::All)
     }
 
     fn asks(&mut self, id: u64, turn: TurnId, task: TaskId, world: &mut World) {
-        let question = some_question(world);
+        let open = self.desk.tasks.get(&task).into_iter();
+        let mut open = open.flat_map(|task| task.approvals.values());
+        // Whoever was interrupted while it waited asks the same again.
+        let again = open.find(|open| open.turn.is_none() && open.step.is_some());
+        let question = match again {
+            Some(open) => open.question.clone(),
+            None => some_question(world),
+        };
         let allowed_by_rule = match (&question, self.desk.tasks.get(&task)) {
             (Question::Tool { request, .. }, Some(task)) => {
                 let floor = &self.desk.floor;

@@ -47,6 +47,16 @@ impl Moment {
         Self::Shown,
         Self::Acted,
     ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Decided => "killed before writing",
+            Self::Appended => "killed before syncing",
+            Self::Synced => "killed before showing",
+            Self::Shown => "killed before acting",
+            Self::Acted => "killed before answering",
+        }
+    }
 }
 
 /// Something that happens at its time. What carries a number of a life concerns only that one.
@@ -72,6 +82,8 @@ pub(crate) enum Happening {
     Sitter { life: u32, sitter: u64 },
     /// The agent of a sitter does something.
     Agent { life: u32, sitter: u64 },
+    /// The log is tried again.
+    Retry { life: u32 },
 }
 
 /// Everything outside the program's memory.
@@ -83,6 +95,8 @@ pub(crate) struct World {
     agenda: BTreeMap<(i64, u64), Happening>,
     count: u64,
     pub(crate) life: u32,
+    /// The log is about to be tried again.
+    retries: bool,
     /// Faults have stopped.
     pub(crate) calm: bool,
     /// Where the next batch is cut short.
@@ -100,6 +114,8 @@ pub(crate) struct World {
     /// The last things that happened, when somebody wants to know.
     story: Option<Vec<String>>,
     pub(crate) made: usize,
+    /// What happened how often, by its name.
+    seen: BTreeMap<&'static str, u64>,
 }
 
 impl World {
@@ -112,6 +128,7 @@ impl World {
             agenda: BTreeMap::new(),
             count: 0,
             life: 0,
+            retries: false,
             calm: false,
             doom: None,
             hand_dies: false,
@@ -123,6 +140,7 @@ impl World {
             replayed: Desk::new(scenario.parallel),
             story: told.then(Vec::new),
             made: 0,
+            seen: BTreeMap::new(),
             scenario,
         }
     }
@@ -157,10 +175,22 @@ impl World {
         }
     }
 
+    /// Is a change half in its folder?
+    fn is_half_applied(&self) -> bool {
+        let mut tasks = self.machine.written.keys();
+        tasks.any(|task| self.machine.is_half_applied(*task) && self.books.may_apply(*task))
+    }
+
+    /// Counts that this happened.
+    pub(crate) fn saw(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
     /// Ends the program here, if this is where it was to end.
     pub(crate) fn pass(&mut self, moment: Moment) -> Held {
         if self.doom == Some(moment) {
             self.doom = None;
+            self.saw(moment.name());
             return Err(Halt::Killed);
         }
         Ok(())
@@ -193,21 +223,26 @@ impl World {
 }
 
 /// What a run amounted to.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) happenings: u64,
     pub(crate) facts: usize,
     pub(crate) lives: u32,
     pub(crate) turns: usize,
+    pub(crate) seen: BTreeMap<&'static str, u64>,
 }
 
 impl Figures {
-    pub(crate) fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(mut self, other: Self) -> Self {
+        for (what, times) in other.seen {
+            *self.seen.entry(what).or_default() += times;
+        }
         Self {
             happenings: self.happenings + other.happenings,
             facts: self.facts + other.facts,
             lives: self.lives + other.lives,
             turns: self.turns + other.turns,
+            seen: self.seen,
         }
     }
 }
@@ -264,6 +299,7 @@ pub(crate) fn run(scenario: &Scenario, told: bool) -> Result<Figures, Box<Failur
             facts: sim.world.log.rows.len(),
             lives: sim.world.life,
             turns: sim.world.machine.prompted.len(),
+            seen: sim.world.seen,
         }),
         Err(Halt::Broken(what)) => {
             sim.world.tell(|| "-- and here it breaks --".to_owned());
@@ -320,7 +356,8 @@ impl Sim {
             | Happening::Look { life, .. }
             | Happening::Job { life, .. }
             | Happening::Sitter { life, .. }
-            | Happening::Agent { life, .. } => {
+            | Happening::Agent { life, .. }
+            | Happening::Retry { life } => {
                 if life != alive {
                     return Ok(());
                 }
@@ -329,11 +366,28 @@ impl Sim {
         let Some(engine) = &mut self.engine else {
             return Ok(());
         };
-        engine.happen(&happening, &mut self.world)?;
-        if engine.is_over() {
-            self.over();
+        match happening {
+            Happening::Retry { .. } => {
+                self.world.retries = false;
+                engine.take_up_again(&mut self.world)?;
+            }
+            _ => engine.happen(&happening, &mut self.world)?,
         }
+        self.may_be_over();
         Ok(())
+    }
+
+    /// Everything has ended after it was asked to: for good, or until the log can be written.
+    fn may_be_over(&mut self) {
+        let ended = self.engine.as_ref().filter(|engine| engine.is_over());
+        let Some(engine) = ended else { return };
+        if !engine.halted {
+            self.over();
+        } else if !self.world.retries {
+            self.world.retries = true;
+            let life = self.world.life;
+            self.world.soon(1, 30_000, Happening::Retry { life });
+        }
     }
 
     /// Somebody starts NEXUS, unless it runs.
@@ -342,6 +396,7 @@ impl Sim {
             return Ok(());
         }
         self.world.life += 1;
+        self.world.retries = false;
         let world = &mut self.world;
         world.read_on()?;
         for (number, shown) in world.shown.iter().enumerate() {
@@ -359,17 +414,18 @@ impl Sim {
         let mut engine = Engine::new(awake, world);
         self.world.tell(|| "NEXUS starts".to_owned());
         engine.catch_up(&mut self.world)?;
-        if engine.is_over() {
-            self.over();
-        } else {
-            self.engine = Some(engine);
-        }
+        self.engine = Some(engine);
+        self.may_be_over();
         Ok(())
     }
 
     /// The program was killed; somebody will start it again.
     fn killed(&mut self) {
         self.world.tell(|| "NEXUS is killed".to_owned());
+        self.world.saw("killed");
+        if self.world.is_half_applied() {
+            self.world.saw("half applied when it was killed");
+        }
         self.world.log.crash(&mut self.world.fate);
         self.over();
     }
@@ -401,9 +457,8 @@ impl Sim {
             Fault::Stop => {
                 if let Some(engine) = &mut self.engine {
                     engine.let_go(world);
-                    if engine.is_over() {
-                        self.over();
-                    }
+                    engine.halted = false;
+                    self.may_be_over();
                 }
             }
             Fault::Disk => {
