@@ -826,11 +826,14 @@ impl Conversation {
 
     /// How the process ended, and whether that was asked of it.
     fn process_end(&self, end: &Ended) -> ProcessEnd {
-        let asked = self.stop.as_ref().is_some_and(|stop| stop.process);
-        match (*end, asked) {
+        let asked = self.stop.as_ref().filter(|stop| stop.process);
+        // Nothing follows the kill.
+        let killed = asked.is_some_and(|stop| stop.next.is_none());
+        match (*end, asked.is_some()) {
             // It was asked by the end of its input, and then by SIGTERM.
             (Ended::Exited { .. } | Ended::Signalled { signal: 15 }, true) => ProcessEnd::Closed,
-            (Ended::Signalled { signal: 9 }, true) | (Ended::GuardLost, _) => ProcessEnd::Killed,
+            (Ended::Signalled { signal: 9 }, true) if killed => ProcessEnd::Killed,
+            (Ended::GuardLost, _) => ProcessEnd::Killed,
             (Ended::Exited { code }, false) => ProcessEnd::Exited { code },
             (Ended::Signalled { signal }, _) => ProcessEnd::Signalled { signal },
         }

@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 
 /// Longest unknown line that is kept, in bytes.
 const UNKNOWN_LIMIT: usize = 16 * 1024;
+/// Longest text in an update, in bytes. Many updates may wait for a slow reader; what a turn
+/// hands over is not cut.
+const TEXT_LIMIT: usize = 64 * 1024;
 /// Longest object of a tool call in an update, in bytes.
 const OBJECT_LIMIT: usize = 200;
 
@@ -70,9 +73,11 @@ fn said_by_the_agent(spoken: &Spoken, raw: &str) -> Vec<TurnUpdate> {
         return Vec::new();
     };
     let update = |block: &Block| match block {
-        Block::Text { text } if !by_subagent => Some(TurnUpdate::Text { text: text.clone() }),
+        Block::Text { text } if !by_subagent => Some(TurnUpdate::Text {
+            text: cut(text, TEXT_LIMIT),
+        }),
         Block::Thinking { thinking } if !by_subagent => Some(TurnUpdate::Thinking {
-            text: thinking.clone(),
+            text: cut(thinking, TEXT_LIMIT),
         }),
         Block::RedactedThinking if !by_subagent => Some(TurnUpdate::Thinking {
             text: String::new(),
@@ -141,7 +146,9 @@ fn delta(streamed: &Streamed) -> Vec<TurnUpdate> {
     match streamed {
         Streamed::ContentBlockDelta {
             delta: Delta::TextDelta { text },
-        } => vec![TurnUpdate::TextDelta { text: text.clone() }],
+        } => vec![TurnUpdate::TextDelta {
+            text: cut(text, TEXT_LIMIT),
+        }],
         Streamed::ContentBlockDelta {
             delta: Delta::Other,
         }

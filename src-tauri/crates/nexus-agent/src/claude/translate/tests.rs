@@ -342,3 +342,21 @@ fn a_model_without_a_price_makes_the_cost_unknown_not_zero() {
     let used = Totals::default().used(&result(no_model_called));
     assert_eq!(used.cost, Some(Usd::ZERO));
 }
+
+#[test]
+fn what_is_shown_is_short_enough_to_wait_in_numbers() {
+    let long = "x".repeat(1_000_000);
+    let block = |block: Value| json!({"type": "assistant", "message": {"content": [block]}});
+    let lines = [
+        block(json!({"type": "text", "text": long})),
+        block(json!({"type": "thinking", "thinking": long})),
+        json!({"type": "stream_event", "event": {"type": "content_block_delta",
+            "delta": {"type": "text_delta", "text": long}}}),
+    ];
+    for line in lines {
+        let raw = line.to_string();
+        let read = serde_json::from_str(&raw).expect("a line");
+        let shown = format!("{:?}", updates(&read, &raw));
+        assert!((60_000..70_000).contains(&shown.len()), "{}", shown.len());
+    }
+}
