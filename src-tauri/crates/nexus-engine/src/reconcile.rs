@@ -112,9 +112,12 @@ impl Look<'_> {
         self.at_tasks(&record);
         if !self.owned {
             self.at_processes(&record);
+        }
+        // The folders of tasks without a record say whose conversations to look for.
+        self.at_sessions(&record);
+        if !self.owned {
             self.at_folders(&record);
         }
-        self.at_sessions(&record);
     }
 
     /// May things be changed?

@@ -115,3 +115,29 @@ codes! {
     SessionFileOrphan, "session_file_orphan", Note,
         "A conversation of NEXUS's agents that no task will carry on.";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_section_that_says_how_much_it_matters_and_no_section_is_left_over() {
+        let text = include_str!("../../../../../docs/doctor.md");
+        let sections = text.split("\n## ").skip(1);
+        let mut documented: Vec<_> = sections
+            .map(|section| {
+                let mut lines = section.lines();
+                let code = lines.next().unwrap_or_default();
+                let gravity = lines.next().unwrap_or_default().split('.').next();
+                (code, gravity.unwrap_or_default().to_owned())
+            })
+            .collect();
+        let mut codes: Vec<_> = DifferenceCode::ALL
+            .iter()
+            .map(|code| (code.as_str(), format!("{:?}", code.gravity())))
+            .collect();
+        documented.sort_unstable();
+        codes.sort_unstable();
+        assert_eq!(documented, codes);
+    }
+}

@@ -275,6 +275,7 @@ impl Content {
             | Event::WentOutward { .. }
             | Event::MessagePosted { .. }
             | Event::ProgressReported { .. }
+            | Event::AttemptVerified { .. }
             | Event::ResultSubmitted { .. }
             | Event::ApprovalRequested { .. }
             | Event::ApprovalAnswered { .. }
