@@ -100,6 +100,13 @@ impl TestEnv {
             .insert(name.into(), value.as_ref().to_owned());
     }
 
+    /// What a variable is set to for all later runs.
+    pub fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.variables
+            .get(OsStr::new(name))
+            .map(OsString::as_os_str)
+    }
+
     /// Takes a variable away from all later runs.
     pub fn unset(&mut self, name: &str) {
         self.variables.remove(OsStr::new(name));
