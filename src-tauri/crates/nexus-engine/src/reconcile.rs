@@ -168,3 +168,6 @@ impl Look<'_> {
 fn why(error: impl Display) -> String {
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests;

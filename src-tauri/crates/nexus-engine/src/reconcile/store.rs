@@ -243,7 +243,7 @@ impl Content {
         }
     }
 
-    fn take(&mut self, event: &Event, at: Timestamp) {
+    pub(super) fn take(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::PlanMade { plan } => {
                 let writes = |role: Role| role.writes() == Writes::Workspace;

@@ -193,10 +193,10 @@ impl Look<'_> {
             }
             // Nobody works in a copy before it is whole, and its content is kept before it is
             // taken apart.
-            let state = self.state_of(record, task, &copy);
-            let state = match state {
-                Unwanted::Maybe(_) if copy == half && is_marked(&copy) => Unwanted::Kept,
-                state => state,
+            let state = if copy == half && is_marked(&copy) {
+                Unwanted::Kept
+            } else {
+                self.state_of(record, task, &copy)
             };
             match state {
                 Unwanted::Maybe(why) => {
