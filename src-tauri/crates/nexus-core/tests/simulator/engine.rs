@@ -221,7 +221,7 @@ impl Engine {
                 continue;
             };
             if self.halted && !self.spends_reserve {
-                self.answer(*reply, Vec::new(), world)?;
+                self.answer(*reply, None, world)?;
                 continue;
             }
             let mut draft = self.desk.draft();
@@ -328,7 +328,7 @@ impl Engine {
         }
         world.pass(Moment::Acted)?;
         for (reply, events) in replies {
-            self.answer(reply, events, world)?;
+            self.answer(reply, Some(events), world)?;
         }
         if last_for_now {
             self.spends_reserve = true;
@@ -348,7 +348,7 @@ impl Engine {
         self.spends_reserve = false;
         self.halts(world);
         for (reply, _) in replies {
-            self.answer(reply, Vec::new(), world)?;
+            self.answer(reply, None, world)?;
         }
         Ok(())
     }
@@ -360,15 +360,15 @@ impl Engine {
         }
     }
 
-    /// Tells whoever waits that the news is recorded.
-    fn answer(&mut self, reply: Reply, events: Vec<Event>, world: &mut World) -> Held {
+    /// Tells whoever waits that the news is recorded, and what followed; or that it is not.
+    fn answer(&mut self, reply: Reply, events: Option<Vec<Event>>, world: &mut World) -> Held {
         match reply {
             Reply::Nobody => Ok(()),
             Reply::Job(job) => {
                 self.job_ends(job, world);
                 Ok(())
             }
-            Reply::Sitter(sitter) => self.sitter_is_answered(sitter, &events, world),
+            Reply::Sitter(sitter) => self.sitter_is_answered(sitter, events, world),
             Reply::Errand(task) => {
                 self.errand_done(task);
                 let life = world.life;

@@ -458,6 +458,10 @@ impl Engine {
             sitter.turn = None;
             return Ok(());
         }
+        let step = task.and_then(|task| task.step(running.step));
+        if sitter.role.writes() == Writes::Workspace && step.is_none_or(|it| it.base.is_none()) {
+            return broken("a writing turn begins from a content that is not on record");
+        }
         world.machine.prompt(id, running.turn, running.step)?;
         self.sitter_later(id, 0, 5, world);
         self.agent_later(id, 50, 5000, world);
@@ -484,7 +488,7 @@ impl Engine {
     pub(crate) fn sitter_is_answered(
         &mut self,
         id: u64,
-        events: &[Event],
+        events: Option<Vec<Event>>,
         world: &mut World,
     ) -> Held {
         let Some(sitter) = self.sitters.get_mut(&id) else {
@@ -494,8 +498,10 @@ impl Engine {
             return broken("somebody is answered who told nothing");
         };
         match then {
+            // What could not be recorded begins nothing.
+            Then::Opened { .. } | Then::Prompt | Then::Open if events.is_none() => {}
             Then::GoOn => {}
-            Then::Asked => self.is_asked(id, events),
+            Then::Asked => self.is_asked(id, &events.unwrap_or_default()),
             Then::End(outcome) => return self.ends(id, outcome, world),
             Then::Report(outcome, usage) => return self.reports_end(id, outcome, usage, world),
             Then::Opened { for_turn: true } => return self.knows_base(id, world),
