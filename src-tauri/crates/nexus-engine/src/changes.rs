@@ -48,8 +48,9 @@ impl Change {
     }
 }
 
-/// How far a listener may fall behind before it is dropped.
-const BACKLOG: usize = 8192;
+/// How far a listener may fall behind before it is dropped. What a turn shows is at most 64 KB,
+/// so a listener that does not listen holds up 64 MB.
+const BACKLOG: usize = 1024;
 
 /// The sending end, shared by the dispatcher and the hands until the dispatcher ends.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use crate::{
 };
 use nexus_agent::AGENT_TAG;
 use nexus_core::{Desk, Event, Fact, TaskId, Timestamp, TurnId, TurnUpdate};
-use nexus_process::{Leftover, ProcessIdentity, find_tagged, kill_leftover};
+use nexus_process::{Leftover, ProcessIdentity, Tag, kill_tagged};
 use nexus_store::{Reader, Store, StoreError, StoredEvent, Transcripts};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -128,7 +128,7 @@ pub(crate) fn clear_leftovers(store: &mut Store) -> Result<(), EngineError> {
             pid: row.pid,
             start_ticks: row.start_ticks,
         };
-        let gone = row.boot_id != this_boot || is_swept(vec![root], &row.tag, &row.what);
+        let gone = row.boot_id != this_boot || is_swept(&[root], &row.tag, &row.what);
         if gone {
             store.ledger_ended(row.id, now())?;
         }
@@ -138,9 +138,12 @@ pub(crate) fn clear_leftovers(store: &mut Store) -> Result<(), EngineError> {
 }
 
 /// Kills what is left of a process and whatever carries its tag; `false` when some survives.
-fn is_swept(mut roots: Vec<ProcessIdentity>, tag: &str, what: &str) -> bool {
-    roots.extend(find_tagged(AGENT_TAG.as_ref(), tag.as_ref()));
-    match kill_leftover(&roots) {
+fn is_swept(roots: &[ProcessIdentity], tag: &str, what: &str) -> bool {
+    let tag = Tag {
+        name: AGENT_TAG.into(),
+        value: tag.into(),
+    };
+    match kill_tagged(roots, &tag) {
         Leftover::NothingThere => true,
         Leftover::Killed { processes } => {
             tracing::warn!(what, processes, "an earlier run had left a process");
@@ -172,7 +175,7 @@ pub(crate) fn settle_doubts(store: &mut Store, desk: &Desk) -> Result<(), Engine
     if doubts.ledger {
         let sessions = desk.tasks.values().flat_map(|task| task.sessions.values());
         let swept = sessions
-            .map(|session| is_swept(Vec::new(), &session.id.to_string(), "a session"))
+            .map(|session| is_swept(&[], &session.id.to_string(), "a session"))
             .fold(true, |all, one| all && one);
         if swept {
             store.ledger_trusted()?;

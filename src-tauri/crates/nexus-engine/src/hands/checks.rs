@@ -1,15 +1,17 @@
 //! Evidence: the project's own checks, run by NEXUS in the task's copy.
 
-use super::{Tools, copy};
+use super::{Tools, copy, ledger};
 use crate::{EngineError, ErrorKind, dispatcher::now};
+use nexus_agent::AGENT_TAG;
 use nexus_core::{
     CheckRun, CheckTime, CommandEnd, CommandLine, Evidence, FileChange, PreparedWorkspace, Report,
     Task, TreeId,
 };
-use nexus_process::{Run, RunEnd, Spawn};
+use nexus_process::{Run, RunEnd, RunError, Spawn, Tag};
 use nexus_workspace::ProjectConfig;
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 /// Runs the set-up command once.
 pub(super) async fn set_up(tools: &Tools, task: &Task, stopped: watch::Receiver<()>) {
@@ -147,8 +149,13 @@ impl Bench<'_> {
         let outputs = self.tools.options.data.outputs(self.task.id);
         crate::data_dir::private_dir(&outputs)?;
         let started_at = now();
+        let tag = Uuid::now_v7().to_string();
         let run = Run {
             spawn: Spawn {
+                tag: Some(Tag {
+                    name: AGENT_TAG.into(),
+                    value: (&tag).into(),
+                }),
                 args: command.args.iter().map(Into::into).collect(),
                 env: self.tools.options.check_env.clone(),
                 ..Spawn::new(&command.program, &self.prepared.path)
@@ -161,10 +168,20 @@ impl Bench<'_> {
         let mut stopped = self.stopped.clone();
         // The dispatcher asks by letting go of its end; a value is never sent before that.
         let stop = async move { drop(stopped.changed().await) };
-        let report = self.tools.options.launcher.run_to_end(run, stop).await;
-        let report = report.map_err(|error| {
-            EngineError::new(ErrorKind::DataFolder, format!("failed to {error}"))
-        })?;
+        let failed =
+            |error: RunError| EngineError::new(ErrorKind::DataFolder, format!("failed to {error}"));
+        let begun = self.tools.options.launcher.begin(run).await;
+        let running = begun.map_err(failed)?;
+        let what = format!("check `{command}` of task {}", self.task.id);
+        let row = match running.identity() {
+            Some(process) => ledger::started(&self.tools.store, process, tag, what).await,
+            None => None,
+        };
+        let report = running.finish(stop).await;
+        if !matches!(&report, Ok(report) if matches!(report.end, RunEnd::StillThere(_))) {
+            ledger::ended(&self.tools.store, row).await;
+        }
+        let report = report.map_err(failed)?;
         let (end, mut tail) = (report.end, report.tail);
         let end = match end {
             RunEnd::Exited { code } => CommandEnd::Exited { code },

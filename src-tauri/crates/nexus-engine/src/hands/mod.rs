@@ -7,6 +7,7 @@
 mod checks;
 mod copy;
 mod keepsake;
+mod ledger;
 mod place;
 pub(crate) mod scratchpads;
 mod seat;

@@ -1,7 +1,7 @@
 //! A seat of a task's team: one session, its process kept warm between turns, and whatever
 //! the running turn waits for.
 
-use super::{Crew, Tools, keepsake, place};
+use super::{Crew, Tools, keepsake, ledger, place};
 use crate::{Change, changes::Live, dispatcher::now};
 use futures::FutureExt;
 use nexus_agent::{
@@ -15,13 +15,13 @@ use nexus_core::{
     policy::{self, Ground, Judgement},
     scratchpad,
 };
-use nexus_store::{NewProcess, TranscriptLine, TranscriptWriter};
+use nexus_store::{TranscriptLine, TranscriptWriter};
 use nexus_workspace::Repository;
 use std::{
     collections::{HashMap, VecDeque},
     panic::AssertUnwindSafe,
     path::Path,
-    sync::{Arc, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tokio::sync::mpsc;
@@ -358,45 +358,13 @@ impl Sitter {
 
     /// Every process has a row in the ledger, so that the next start can find what is left.
     async fn note_process(&self, session: &Session) -> Option<i64> {
-        let process = session.process?;
-        let (store, tag) = (Arc::clone(&self.tools.store), self.session.to_string());
         let what = format!("{} of task {}", self.role, self.task);
-        let noted = tokio::task::spawn_blocking(move || {
-            let boot_id = nexus_process::boot_id().unwrap_or_default();
-            let row = NewProcess {
-                pid: process.pid,
-                start_ticks: process.start_ticks,
-                boot_id: &boot_id,
-                tag: &tag,
-                what: &what,
-                started_at: now(),
-            };
-            store
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .ledger_started(&row)
-        });
-        noted
-            .await
-            .ok()?
-            .inspect_err(|error| tracing::warn!(%error, "no ledger row"))
-            .ok()
+        let tag = self.session.to_string();
+        ledger::started(&self.tools.store, session.process?, tag, what).await
     }
 
     async fn note_process_gone(&mut self) {
-        let Some(row) = self.ledger.take() else {
-            return;
-        };
-        let store = Arc::clone(&self.tools.store);
-        let noted = tokio::task::spawn_blocking(move || {
-            store
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .ledger_ended(row, now())
-        });
-        if let Ok(Err(error)) = noted.await {
-            tracing::warn!(%error, "the ledger could not be written");
-        }
+        ledger::ended(&self.tools.store, self.ledger.take()).await;
     }
 
     async fn heard(&mut self, event: Option<SessionEvent>) {
