@@ -9,9 +9,11 @@ use nexus_tests::env::{TASK, TestEnv, find_program, good_team, rules};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 37] = [
     "",
     "execute",
+    "resume",
+    "stop",
     "status",
     "task",
     "task list",
@@ -23,9 +25,23 @@ const COMMANDS: [&str; 21] = [
     "task restore",
     "task pause",
     "task resume",
+    "task limits",
     "task request-changes",
     "agents",
+    "approvals",
+    "approvals list",
+    "approvals answer",
+    "approvals rules",
+    "approvals revoke",
+    "sessions",
+    "sessions list",
+    "sessions replace",
+    "limits",
     "doctor",
+    "trash",
+    "trash list",
+    "trash restore",
+    "kpi",
     "keys",
     "keys set",
     "keys list",
@@ -51,7 +67,7 @@ fn every_command_explains_itself() {
 #[test]
 fn no_command_is_missing_among_those_that_explain_themselves() {
     let env = TestEnv::new();
-    for parent in ["", "task", "keys"] {
+    for parent in ["", "task", "approvals", "sessions", "trash", "keys"] {
         let help = env
             .run(parent.split_whitespace().chain(["--help"]))
             .expect(0)
@@ -294,7 +310,8 @@ fn a_second_terminal_pauses_and_goes_on() {
     env.await_prompt("code");
     let paused = env.run(["task", "pause", "T-1"]).expect(0);
     assert!(paused.stdout.contains("paused"), "{paused:?}");
-    assert_eq!(running.wait().expect(5).result()["state"], "paused");
+    // Nothing is used up: it waits for the person who paused it.
+    assert_eq!(running.wait().expect(4).result()["state"], "paused");
     env.assert_nothing_runs();
     fs::write(go, "").unwrap();
     let resumed = env.run(["task", "resume", "T-1"]).expect(0);

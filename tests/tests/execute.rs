@@ -82,11 +82,14 @@ fn the_team_mends_the_project_and_the_change_is_accepted() {
     assert_eq!(
         keys(&result),
         [
+            "cost_at_least",
             "cost_usd",
             "evidence",
             "failure",
             "files",
+            "hold",
             "name",
+            "paused",
             "practice",
             "scratchpads",
             "standing",
@@ -100,7 +103,15 @@ fn the_team_mends_the_project_and_the_change_is_accepted() {
     assert_eq!(result["cost_usd"], 0.05);
     assert_eq!(steps(&result), ALL_DONE);
     for (number, step) in (1..).zip(result["steps"].as_array().unwrap()) {
-        assert_eq!(keys(step), ["attempts", "cost_usd", "id", "role", "state"]);
+        assert_eq!(
+            keys(step),
+            ["attempts", "cost_usd", "history", "id", "role", "state"]
+        );
+        let facts = &step["history"][0];
+        assert_eq!(
+            (&facts["process"], &facts["turn"]),
+            (&json!("closed"), &json!("completed"))
+        );
         assert_eq!(
             (&step["id"], &step["cost_usd"]),
             (&json!(number), &json!(0.0125))
@@ -728,7 +739,7 @@ fn ctrl_c_pauses_and_leaves_nothing_running() {
     env.await_prompt("code");
     running.signal("INT");
     let ended = running.wait().expect(130);
-    assert!(ended.stderr.contains("nexus task resume T-1"), "{ended:?}");
+    assert!(ended.stderr.contains("nexus resume T-1"), "{ended:?}");
     env.assert_nothing_runs();
     assert_eq!(env.tasks()[0]["state"], "paused");
     fs::write(&go, "").unwrap();
