@@ -620,9 +620,8 @@ impl Answer {
             Self::Done(reply) => {
                 let _ = reply.send(Err(why.clone()));
             }
-            Self::Events { reply, .. } => {
-                let _ = reply.send(Vec::new());
-            }
+            // Who waits for it learns that nothing was recorded by getting no answer.
+            Self::Events { .. } => {}
         }
     }
 }

@@ -207,10 +207,17 @@ impl Target {
             .partition(|operation| operation.new.is_none());
         let mut done: Vec<FileOperation> = Vec::new();
         for operation in removals.into_iter().chain(others) {
-            match self.perform(operation) {
-                Ok(true) => done.push(operation.clone()),
-                Ok(false) => {}
-                Err(because) => return Err(self.undo(&done, because)),
+            let mut begun = false;
+            match self.perform(operation, &mut begun) {
+                Ok(()) if begun => done.push(operation.clone()),
+                Ok(()) => {}
+                Err(because) => {
+                    // The file may be in its place, and only making that last have failed.
+                    if begun && matches!(self.standing(operation), Ok(Standing::Done)) {
+                        done.push(operation.clone());
+                    }
+                    return Err(self.undo(&done, because));
+                }
             }
         }
         Ok(())
@@ -218,7 +225,7 @@ impl Target {
 
     fn undo(&mut self, done: &[FileOperation], because: ApplyError) -> ApplyError {
         for operation in inverse(done) {
-            if let Err(undo) = self.perform(&operation) {
+            if let Err(undo) = self.perform(&operation, &mut false) {
                 return ApplyError::HalfApplied {
                     because: Box::new(because),
                     undo: Box::new(undo),
@@ -228,8 +235,8 @@ impl Target {
         because
     }
 
-    /// Does one operation; false if it was done already.
-    fn perform(&mut self, operation: &FileOperation) -> Result<bool, ApplyError> {
+    /// Does one operation, unless it was done already; says when it begins to.
+    fn perform(&mut self, operation: &FileOperation, begun: &mut bool) -> Result<(), ApplyError> {
         let standing = self.standing(operation)?;
         let at = |source| ApplyError::File {
             path: operation.path.clone(),
@@ -238,10 +245,9 @@ impl Target {
         match standing {
             Standing::Conflict(what) => return Err(conflict(operation, what)),
             Standing::Done => {
-                self.clear_leftover(operation).map_err(at)?;
-                return Ok(false);
+                return self.clear_leftover(operation).map_err(at);
             }
-            Standing::Due => {}
+            Standing::Due => *begun = true,
         }
         match &operation.new {
             None => self.remove(operation).map_err(at)?,
@@ -250,7 +256,7 @@ impl Target {
                 self.put(operation, new.kind, &bytes)?;
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     fn standing(&mut self, operation: &FileOperation) -> Result<Standing, ApplyError> {
