@@ -174,10 +174,11 @@ pub(crate) fn settle_doubts(store: &mut Store, desk: &Desk) -> Result<(), Engine
     }
     if doubts.ledger {
         let sessions = desk.tasks.values().flat_map(|task| task.sessions.values());
-        let swept = sessions
+        // All of them are looked for, whatever became of the first.
+        let swept: Vec<bool> = sessions
             .map(|session| is_swept(&[], &session.id.to_string(), "a session"))
-            .fold(true, |all, one| all && one);
-        if swept {
+            .collect();
+        if swept.iter().all(|gone| *gone) {
             store.ledger_trusted()?;
         }
     }

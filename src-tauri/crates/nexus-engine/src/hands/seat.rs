@@ -554,10 +554,7 @@ impl Sitter {
         };
         let events = self.tools.inbox.tell(self.task, report).await;
         let mut events = events.unwrap_or_default().into_iter();
-        let id = events.find_map(|event| match event {
-            Event::ApprovalRequested { approval } => Some(approval.id),
-            event => asked_again(&event),
-        });
+        let id = events.find_map(|event| asked(&event));
         let answer = events.find_map(|event| {
             if let Event::ApprovalAnswered { answer, .. } = event {
                 Some(answer)
@@ -838,9 +835,11 @@ fn ending_of(how: &TurnOutcome) -> ProcessEnd {
     }
 }
 
-/// The open question that a turn asked once more.
-fn asked_again(event: &Event) -> Option<ApprovalId> {
-    if let Event::ApprovalReattached { id, .. } = event {
+/// The question that was put, or put once more.
+fn asked(event: &Event) -> Option<ApprovalId> {
+    if let Event::ApprovalRequested { approval } = event {
+        Some(approval.id)
+    } else if let Event::ApprovalReattached { id, .. } = event {
         Some(*id)
     } else {
         None
