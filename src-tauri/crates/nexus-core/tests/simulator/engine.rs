@@ -449,7 +449,9 @@ impl Engine {
         let busy = self.errands.values().any(|errands| *errands > 0);
         let jobs_done = self.jobs.values().all(|job| job.is_finished());
         let rest = self.desk.tasks.values().all(|task| self.rests(task));
-        !self.closing && self.inbox.is_empty() && !busy && jobs_done && rest
+        // One that leaves while its process starts has still to say so.
+        let seated = self.sitters.values().all(|sitter| !sitter.is_at_work());
+        !self.closing && self.inbox.is_empty() && !busy && jobs_done && seated && rest
     }
 
     /// Nothing more happens to it unless somebody speaks.
