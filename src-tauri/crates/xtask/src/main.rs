@@ -51,6 +51,10 @@ enum Command {
         /// Run one step and what it needs; `cargo xtask test --list` names them
         #[arg(long, value_name = "STEP")]
         only: Option<String>,
+        /// Run the loops of the tests at their full size: kills, faults of the disk, seeds,
+        /// floods. Takes hours. Sets NEXUS_NIGHTLY for the step `tests`, and nothing else
+        #[arg(long)]
+        nightly: bool,
         /// Name the steps and stop
         #[arg(long)]
         list: bool,
@@ -84,7 +88,11 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo { terminal } => demo::run(terminal),
-        Command::Test { only, list } => test::everything(only.as_deref(), list),
+        Command::Test {
+            only,
+            nightly,
+            list,
+        } => test::everything(only.as_deref(), nightly, list),
         Command::Check { only, list } => test::quick(only.as_deref(), list),
         Command::Dev => app::dev(),
         Command::Client => client::generate(),

@@ -193,6 +193,13 @@ impl std::fmt::Display for Report {
 fn summary(reports: &[Report], took: Duration) -> Done {
     println!("\nAll steps, {:.0} s:", took.as_secs_f64());
     reports.iter().for_each(|report| println!("{report}"));
+    let ran = reports
+        .iter()
+        .filter(|report| !matches!(report.ending, Ending::Held(_)));
+    for report in ran {
+        let log = fs::read(log_path(report.name)).unwrap_or_default();
+        figures(&String::from_utf8_lossy(&log)).for_each(|line| println!("{line}"));
+    }
     let bad: Vec<_> = reports
         .iter()
         .filter(|report| !report.is_good())
@@ -212,6 +219,12 @@ fn closing_lines(log: &str) -> impl Iterator<Item = &str> {
             .iter()
             .any(|start| line.trim_start().starts_with(start))
     })
+}
+
+/// The lines in which tests say what they measured.
+fn figures(log: &str) -> impl Iterator<Item = &str> {
+    let lines = log.lines().map(str::trim_start);
+    lines.filter(|line| line.starts_with("figures: "))
 }
 
 /// The end of the output, where the reason usually is.
@@ -312,6 +325,15 @@ mod tests {
                 "Summary [   1.2s] 3 tests run: 3 passed",
                 "test result: ok. 1 passed"
             ]
+        );
+    }
+
+    #[test]
+    fn what_tests_measured_is_gathered() {
+        let log = "running 1 test\n    figures: 3 kills, 0 lost\ntest figures: no ... ok\n";
+        assert_eq!(
+            figures(log).collect::<Vec<_>>(),
+            ["figures: 3 kills, 0 lost"]
         );
     }
 }

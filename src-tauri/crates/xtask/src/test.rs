@@ -14,8 +14,15 @@ const EVERYTHING: [&str; 3] = [
 ];
 
 /// `cargo xtask test`.
-pub(crate) fn everything(only: Option<&str>, list: bool) -> Done {
-    perform(all_steps(), only, list)
+pub(crate) fn everything(only: Option<&str>, nightly: bool, list: bool) -> Done {
+    let mut steps = all_steps();
+    if nightly {
+        for step in steps.iter_mut().filter(|step| step.name == "tests") {
+            step.about = "all Rust tests, their loops at full size";
+            step.work = nightly_tests;
+        }
+    }
+    perform(steps, only, list)
 }
 
 /// `cargo xtask check`: the steps that run no test.
@@ -222,12 +229,28 @@ fn build(log: &File) -> Done<Verdict> {
 
 /// Tests that need a display, a session bus or a keychain start one for themselves.
 fn tests(log: &File) -> Done<Verdict> {
+    good(runner("--profile=ci").log(log))
+}
+
+/// The same with every loop at its full size, and with the time that takes.
+fn nightly_tests(log: &File) -> Done<Verdict> {
+    let runner = runner("--profile=nightly");
+    good(runner.env("NEXUS_NIGHTLY", "1").log(log))
+}
+
+fn runner(profile: &str) -> Program {
     let runner = if has_nextest() {
-        Program::cargo().args(["nextest", "run", "--profile=ci"])
+        Program::cargo()
+            .args(["nextest", "run", profile])
+            .args(EVERYTHING)
     } else {
-        Program::cargo().args(["test", "--no-fail-fast"])
+        // What passed is shown as well, for its figures.
+        Program::cargo()
+            .args(["test", "--no-fail-fast"])
+            .args(EVERYTHING)
+            .args(["--", "--show-output"])
     };
-    good(with_programs(runner.args(EVERYTHING)).log(log))
+    with_programs(runner)
 }
 
 fn has_nextest() -> bool {
