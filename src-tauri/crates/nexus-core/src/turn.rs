@@ -88,17 +88,25 @@ impl Usage {
             (Some(_) | None, None) | (None, Some(_)) => None,
         };
         Self {
-            input_tokens: self.input_tokens + other.input_tokens,
-            output_tokens: self.output_tokens + other.output_tokens,
-            cache_read_tokens: self.cache_read_tokens + other.cache_read_tokens,
-            cache_write_tokens: self.cache_write_tokens + other.cache_write_tokens,
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cache_read_tokens: self
+                .cache_read_tokens
+                .saturating_add(other.cache_read_tokens),
+            cache_write_tokens: self
+                .cache_write_tokens
+                .saturating_add(other.cache_write_tokens),
             cost,
         }
     }
 
     /// All tokens, cached ones included.
     pub fn tokens(self) -> u64 {
-        self.input_tokens + self.output_tokens + self.cache_read_tokens + self.cache_write_tokens
+        // A service may say any number.
+        self.input_tokens
+            .saturating_add(self.output_tokens)
+            .saturating_add(self.cache_read_tokens)
+            .saturating_add(self.cache_write_tokens)
     }
 }
 
@@ -375,5 +383,15 @@ mod tests {
         );
         assert_eq!(priced.plus(priced).cost, Some(Usd::from_micros(10)));
         assert_eq!(priced.plus(unpriced).cost, None);
+    }
+
+    #[test]
+    fn no_number_of_tokens_is_too_large_to_be_added() {
+        let huge = Usage {
+            input_tokens: u64::MAX,
+            output_tokens: u64::MAX,
+            ..Usage::default()
+        };
+        assert_eq!(huge.plus(huge).tokens(), u64::MAX);
     }
 }

@@ -45,7 +45,7 @@ pub struct Spent {
 impl Spent {
     /// Adds a turn's use.
     pub fn add(&mut self, usage: Usage, took_millis: u64) {
-        self.tokens += usage.tokens();
+        self.tokens = self.tokens.saturating_add(usage.tokens());
         self.millis += took_millis;
         match usage.cost {
             Some(cost) => self.money = self.money + cost,
