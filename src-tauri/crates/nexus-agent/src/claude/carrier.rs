@@ -4,7 +4,10 @@
 //! never waits for one thing only: a program that does not read is still read from, and an
 //! engine that does not listen can still give orders.
 
-use super::conversation::{Act, Conversation, Past, Program};
+use super::{
+    conversation::{Act, Conversation, Past, Program},
+    credential::Credential,
+};
 use crate::{Session, SessionCommand, SessionEvent, SessionSpec};
 use nexus_core::TurnOutcome;
 use nexus_process::{Ended, Line, Lines, Process};
@@ -35,6 +38,7 @@ pub(crate) async fn open(
     spec: &SessionSpec,
     program: Program,
     past: Past,
+    credential: Credential,
 ) -> Result<Session, TurnOutcome> {
     let identity = process.identity();
     let (conversation, first) = Conversation::open(spec, program, past, Instant::now());
@@ -46,6 +50,7 @@ pub(crate) async fn open(
         stdout: process.stdout.take().map(Lines::new),
         stderr: process.stderr.take(),
         process,
+        credential,
         conversation,
         outbox: VecDeque::new(),
         untold: VecDeque::new(),
@@ -70,6 +75,8 @@ pub(crate) async fn open(
 
 struct Carrier {
     process: Process,
+    /// Taken out of everything that the program says.
+    credential: Credential,
     conversation: Conversation,
     stdin: Option<pipe::Sender>,
     stdout: Option<Lines<pipe::Receiver>>,
@@ -112,6 +119,7 @@ impl Carrier {
         };
         self.last_words().await;
         let stderr = String::from_utf8_lossy(self.stderr_tail.make_contiguous()).into_owned();
+        let stderr = self.credential.without_key(&stderr);
         let acts = self.conversation.gone(ended, &stderr, Instant::now());
         self.perform(acts);
         if let Some(tell) = self.tell.take() {
@@ -203,10 +211,14 @@ impl Carrier {
 
     fn hear(&mut self, line: &Line, now: Instant) {
         let acts = match line {
-            Line::Text(text) => self.conversation.line(text, now),
+            Line::Text(text) => {
+                let text = self.credential.without_key(text);
+                self.conversation.line(&text, now)
+            }
             Line::Overlong { start, bytes } => {
                 tracing::warn!(bytes, "the agent program wrote an overlong line");
-                self.conversation.overlong(start, now)
+                let start = self.credential.without_key(start);
+                self.conversation.overlong(&start, now)
             }
         };
         self.perform(acts);

@@ -4,6 +4,7 @@ use crate::BaseUrl;
 use nexus_core::TurnOutcome;
 use secrecy::{ExposeSecret, SecretString};
 use std::{
+    borrow::Cow,
     io::{self, Write},
     os::fd::OwnedFd,
 };
@@ -19,6 +20,8 @@ pub enum Credential {
 
 /// Longer than any key, and less than every pipe holds, so that writing it never waits.
 const KEY_LIMIT: usize = 4096;
+/// What is shorter is no key, and may be part of any word.
+const SHORTEST_KEY: usize = 8;
 
 impl Credential {
     /// A login belongs to the usual service: sent to another address it would be stolen.
@@ -52,6 +55,19 @@ impl Credential {
         writer.write_all(key.as_bytes())?;
         Ok(Some(reader.into()))
     }
+
+    /// What the program said, without the key: a service's complaint may repeat it, and what
+    /// the program says is recorded and shown.
+    pub(crate) fn without_key<'a>(&self, said: &'a str) -> Cow<'a, str> {
+        let Self::ApiKey(key) = self else {
+            return said.into();
+        };
+        let key = key.expose_secret().trim();
+        if key.len() < SHORTEST_KEY || !said.contains(key) {
+            return said.into();
+        }
+        said.replace(key, "(the key)").into()
+    }
 }
 
 #[cfg(test)]
@@ -80,5 +96,18 @@ mod tests {
         assert!(Credential::Login.pipe().unwrap().is_none());
         assert!(Credential::ApiKey(" ".into()).pipe().is_err());
         assert!(!format!("{key:?}").contains("dummy"));
+    }
+
+    #[test]
+    fn what_repeats_the_key_is_passed_on_without_it() {
+        let key = Credential::ApiKey("dummy-key\n".into());
+        let said = r#"{"result":"no such key: dummy-key"}"#;
+        assert_eq!(
+            key.without_key(said),
+            r#"{"result":"no such key: (the key)"}"#
+        );
+        assert_eq!(key.without_key("dummy"), "dummy");
+        assert_eq!(Credential::Login.without_key(said), said);
+        assert_eq!(Credential::ApiKey("key".into()).without_key(said), said);
     }
 }

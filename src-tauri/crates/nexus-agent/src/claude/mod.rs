@@ -142,7 +142,8 @@ impl ClaudeCode {
             .spawn(spawn)
             .await
             .map_err(could_not_start)?;
-        carrier::open(process, spec, program, past).await
+        let credential = config.credential.clone();
+        carrier::open(process, spec, program, past, credential).await
     }
 }
 

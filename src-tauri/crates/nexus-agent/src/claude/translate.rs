@@ -263,6 +263,10 @@ fn is_api_failure(result: &ResultLine, seen: &Seen) -> bool {
 
 /// Judges an API failure by the program's name for it, then by its HTTP status.
 fn api_failure(status: Option<u16>, message: String, seen: &Seen) -> TurnOutcome {
+    // The program calls it an invalid request, but a shorter conversation would be taken.
+    if status == Some(413) {
+        return TurnOutcome::ContextExhausted { message };
+    }
     match seen.error_kind.as_deref().unwrap_or_default() {
         "billing_error" => return TurnOutcome::CreditExhausted { message },
         "authentication_failed"
@@ -285,7 +289,7 @@ fn api_failure(status: Option<u16>, message: String, seen: &Seen) -> TurnOutcome
             until: None,
             message,
         },
-        Some(408 | 500..) | None => TurnOutcome::Overloaded { message },
+        Some(408 | 409 | 500..) | None => TurnOutcome::Overloaded { message },
         Some(_) => TurnOutcome::Refused { message },
     }
 }
@@ -338,16 +342,29 @@ pub(crate) fn by_model(models: &BTreeMap<String, ModelUsage>) -> Usage {
         cost: Some(Usd::ZERO),
         ..Usage::default()
     };
-    models.values().fold(free, |sum, model| {
+    let sum = models.values().fold(free, |sum, model| {
         let cost = model.cost_usd.filter(|_| has_price(model));
         sum.plus(Usage {
-            input_tokens: model.input_tokens,
-            output_tokens: model.output_tokens,
-            cache_read_tokens: model.cache_read_input_tokens,
-            cache_write_tokens: model.cache_creation_input_tokens,
             cost: cost.and_then(Usd::from_dollars),
+            ..tokens_of(model)
         })
-    })
+    });
+    // An answer of no tokens is one whose service did not count them.
+    let uncounted = models.values().any(|model| tokens_of(model).tokens() == 0);
+    Usage {
+        cost: sum.cost.filter(|_| !uncounted),
+        ..sum
+    }
+}
+
+fn tokens_of(model: &ModelUsage) -> Usage {
+    Usage {
+        input_tokens: model.input_tokens,
+        output_tokens: model.output_tokens,
+        cache_read_tokens: model.cache_read_input_tokens,
+        cache_write_tokens: model.cache_creation_input_tokens,
+        cost: None,
+    }
 }
 
 fn prices_known(models: &BTreeMap<String, ModelUsage>) -> bool {

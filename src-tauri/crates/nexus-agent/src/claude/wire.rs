@@ -4,7 +4,7 @@
 //! by `translate`. Only fields that NEXUS uses are named; everything else, in every object, is
 //! skipped, because each release adds some.
 
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -219,9 +219,13 @@ pub(crate) struct DeniedTool {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct MessageUsage {
+    #[serde(deserialize_with = "count")]
     pub(crate) input_tokens: u64,
+    #[serde(deserialize_with = "count")]
     pub(crate) output_tokens: u64,
+    #[serde(deserialize_with = "count")]
     pub(crate) cache_read_input_tokens: u64,
+    #[serde(deserialize_with = "count")]
     pub(crate) cache_creation_input_tokens: u64,
 }
 
@@ -229,13 +233,22 @@ pub(crate) struct MessageUsage {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct ModelUsage {
+    #[serde(deserialize_with = "count")]
     pub(crate) input_tokens: u64,
+    #[serde(deserialize_with = "count")]
     pub(crate) output_tokens: u64,
+    #[serde(deserialize_with = "count")]
     pub(crate) cache_read_input_tokens: u64,
+    #[serde(deserialize_with = "count")]
     pub(crate) cache_creation_input_tokens: u64,
     #[serde(rename = "costUSD")]
     pub(crate) cost_usd: Option<f64>,
     pub(crate) cost_basis: Option<String>,
+}
+
+/// A number of tokens. The program passes on what a service says, which may be no number.
+fn count<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    Ok(Value::deserialize(from)?.as_u64().unwrap_or_default())
 }
 
 /// The answer to a request of ours.

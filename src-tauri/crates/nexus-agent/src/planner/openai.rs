@@ -121,8 +121,9 @@ impl OpenAiPlanner {
         })
     }
 
-    #[cfg(test)]
-    pub(super) fn within(self, time_limit: Duration) -> Self {
+    /// The same with another limit on how long a plan may take, everything included.
+    #[must_use]
+    pub fn within(self, time_limit: Duration) -> Self {
         Self { time_limit, ..self }
     }
 

@@ -338,6 +338,18 @@ fn a_model_without_a_price_makes_the_cost_unknown_not_zero() {
         let used = Totals::default().used(&result(value));
         assert_eq!((used.cost, used.input_tokens), (None, 2));
     }
+    let counts = [
+        json!({}),
+        json!({"inputTokens": -5}),
+        json!({"outputTokens": "0many"}),
+    ];
+    for mut uncounted in counts {
+        uncounted["costUSD"] = json!(0);
+        uncounted["costBasis"] = json!("list");
+        let models = json!({"model_usage_since_last_result": {"m": uncounted}});
+        let used = Totals::default().used(&result(models));
+        assert_eq!((used.cost, used.tokens()), (None, 0));
+    }
     let no_model_called = json!({"model_usage_since_last_result": {}});
     let used = Totals::default().used(&result(no_model_called));
     assert_eq!(used.cost, Some(Usd::ZERO));
