@@ -172,6 +172,9 @@ pub enum Action {
         /// Seconds since 1970.
         #[serde(default)]
         resets_at: Option<u64>,
+        /// A file that says so instead, for a test that knows it only later.
+        #[serde(default)]
+        resets_as: Option<PathBuf>,
     },
     /// Ends the turn with a failure of the service.
     Fail {

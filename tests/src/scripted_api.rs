@@ -29,7 +29,9 @@
 //! A rule with `times` is passed over when it was used so often. A reply may have `text`,
 //! `thinking`, `tools`, `usage` (`input`, `output`, `cache_read`, `cache_write`) and one
 //! `fault`: `status` (with `status`, `message`, `retry_after`), `hang` or `reset`. A fault
-//! comes after the reply's text, if it has one, otherwise instead of everything.
+//! comes after the reply's text, if it has one, otherwise instead of everything. `answer` is a
+//! fault that is written out: `status`, `headers`, `body` (so many `times`), a pause of
+//! `pause_ms` after each of its events, and what comes `then`: `end`, `hang` or `reset`.
 //!
 //! Texts may use `{{last_user}}`, `{{tool_result}}`, `{{cwd}}`, `{{turn}}`, `{{step}}`,
 //! `{{hit}}` and the groups `{{1}}`… of `last_user`.
@@ -42,22 +44,27 @@ use axum::{
     Json, Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use nexus_core::Role;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     future::pending,
     io,
     net::SocketAddr,
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, task::JoinHandle, time::sleep};
+
+/// How long an answer gets to be sent before its connection breaks.
+const SENDING: Duration = Duration::from_millis(50);
 
 /// What the service answers when.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -160,6 +167,41 @@ pub enum Fault {
     Hang,
     /// Breaks the connection.
     Reset,
+    /// An answer that is written out.
+    Answer {
+        #[serde(default = "fine")]
+        status: u16,
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        #[serde(default)]
+        body: String,
+        /// The body is sent so often.
+        #[serde(default = "once")]
+        times: usize,
+        /// Waits so long after each event of the body.
+        #[serde(default)]
+        pause_ms: u64,
+        #[serde(default)]
+        then: Then,
+    },
+}
+
+/// What comes after an answer that is written out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    #[default]
+    End,
+    Hang,
+    Reset,
+}
+
+fn fine() -> u16 {
+    200
+}
+
+fn once() -> usize {
+    1
 }
 
 /// A request as a rule sees it.
@@ -360,7 +402,8 @@ impl ScriptedApi {
         started.unwrap_or_else(|error| panic!("no port on this machine: {error}"))
     }
 
-    async fn start_on(script: Script, port: u16) -> io::Result<Self> {
+    /// Starts on this port, or on a free one for 0.
+    pub async fn start_on(script: Script, port: u16) -> io::Result<Self> {
         let service = Arc::new(Service {
             script,
             state: Mutex::default(),
@@ -505,7 +548,59 @@ async fn fail(fault: &Fault) -> Response {
         }
         Fault::Hang => pending().await,
         Fault::Reset => events(Vec::new(), Some(Fault::Reset)),
+        Fault::Answer {
+            status,
+            headers,
+            body,
+            times,
+            pause_ms,
+            then,
+        } => {
+            let body = written_out(body, *times, Duration::from_millis(*pause_ms), *then);
+            let mut response = Body::from_stream(body).into_response();
+            *response.status_mut() =
+                StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            for (name, value) in headers {
+                let name = HeaderName::from_bytes(name.as_bytes());
+                let value = HeaderValue::from_str(value);
+                if let (Ok(name), Ok(value)) = (name, value) {
+                    response.headers_mut().insert(name, value);
+                }
+            }
+            response
+        }
     }
+}
+
+/// The body in pieces, with its end.
+fn written_out(
+    body: &str,
+    times: usize,
+    pause: Duration,
+    then: Then,
+) -> impl Stream<Item = io::Result<String>> + use<> {
+    let whole = vec![body.to_owned()];
+    let events = || body.split_inclusive("\n\n").map(str::to_owned).collect();
+    let pieces = if pause.is_zero() { whole } else { events() };
+    let pieces = vec![pieces; times].into_iter().flatten();
+    let pieces = stream::iter(pieces).then(move |piece| async move {
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
+        Ok(piece)
+    });
+    let end = stream::once(async move {
+        match then {
+            Then::End => None,
+            Then::Hang => pending().await,
+            Then::Reset => {
+                // While this waits, the server sends what came before.
+                sleep(SENDING).await;
+                Some(Err(io::Error::other("broken as scripted")))
+            }
+        }
+    });
+    pieces.chain(end.filter_map(|end| async { end }))
 }
 
 /// One server-sent event.
@@ -528,7 +623,7 @@ fn events(events: Vec<Event>, fault: Option<Fault>) -> Response {
                 tokio::task::yield_now().await;
                 Some(Err(io::Error::other("broken as scripted")))
             }
-            Some(Fault::Status { .. }) | None => None,
+            Some(Fault::Status { .. } | Fault::Answer { .. }) | None => None,
         }
     });
     let body = stream::iter(lines).chain(end.filter_map(|end| async { end }));

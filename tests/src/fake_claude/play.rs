@@ -275,7 +275,16 @@ impl Player {
                 "attempt": 1, "max_retries": 3, "retry_delay_ms": 1, "error_status": status,
                 "error": "server_error"}))
             }
-            Action::Limit { status, resets_at } => {
+            Action::Limit {
+                status,
+                resets_at,
+                resets_as,
+            } => {
+                let told = resets_as
+                    .as_ref()
+                    .and_then(|path| fs::read_to_string(path).ok());
+                let told = told.and_then(|text| text.trim().parse().ok());
+                let resets_at = told.or(*resets_at);
                 self.write(json!({"type": "rate_limit_event", "rate_limit_info":
                     {"status": status, "resetsAt": resets_at}}));
             }
