@@ -18,6 +18,11 @@ pub trait Backend: Send + Sync + std::fmt::Debug {
     /// `SessionLost`, `BadProtocol`…
     async fn open(&self, spec: SessionSpec) -> Result<Session, TurnOutcome>;
 
+    /// Are its sessions carried by processes?
+    fn starts_processes(&self) -> bool {
+        true
+    }
+
     /// Whether a session could be opened now, as far as that can be told without one. The
     /// error is what [`Backend::open`] would answer.
     async fn ready(&self) -> Result<(), TurnOutcome> {

@@ -179,7 +179,11 @@ impl Draft {
         let mut told = true;
         if !self.is_awake(id) {
             let was_unsure = trial.task(id).is_some_and(is_unsure);
-            trial.cut_off(id, now);
+            if sets_going(command) {
+                trial.cut_off(id, now);
+            } else {
+                trial.close_what_is_open(id, now);
+            }
             // The person has to see first what may have happened; a second order goes on.
             told = was_unsure || !trial.task(id).is_some_and(is_unsure);
         }
@@ -295,6 +299,14 @@ impl Draft {
     pub fn cut_off(&mut self, id: TaskId, now: Timestamp) {
         self.tell_of_account(id, now);
         self.observe(id, &Report::LeftBehind, now);
+    }
+
+    /// As [`Draft::cut_off`], for a task that nobody works on after it either: nothing of it is
+    /// begun again.
+    fn close_what_is_open(&mut self, id: TaskId, now: Timestamp) {
+        if let Some(events) = self.task(id).map(|task| task.left_behind(now)) {
+            self.add(id, events, now);
+        }
     }
 
     /// A task that was left has not heard what became of its account since.

@@ -129,6 +129,38 @@ impl Repository {
     pub fn take_back(&self, folder: &Path, operations: &[FileOperation]) -> Result<(), ApplyError> {
         self.apply(folder, &inverse(operations))
     }
+
+    /// Those of the operations that are not done already. Only they may be undone later: what
+    /// was so before is the person's.
+    pub fn outstanding(
+        &self,
+        folder: &Path,
+        operations: Vec<FileOperation>,
+    ) -> Result<Vec<FileOperation>, ApplyError> {
+        let done = Target::open(self, folder)?.done(&operations)?;
+        let is_due = |operation: &FileOperation| !done.contains(operation);
+        Ok(operations.into_iter().filter(is_due).collect())
+    }
+
+    /// Undoes what a call of [`Repository::apply`] that was cut short has done of these. What
+    /// was changed since is left alone and returned.
+    pub fn roll_back(
+        &self,
+        folder: &Path,
+        operations: &[FileOperation],
+    ) -> Result<Vec<Conflict>, ApplyError> {
+        let mut target = Target::open(self, folder)?;
+        let done = target.done(operations)?;
+        let mut left = Vec::new();
+        for operation in inverse(&done) {
+            match target.perform(&operation, &mut false) {
+                Ok(()) => {}
+                Err(ApplyError::Conflicts(conflicts)) => left.extend(conflicts),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(left)
+    }
 }
 
 /// The operations that undo these.
@@ -199,6 +231,17 @@ impl Target {
         }
         self.going.clear();
         Ok(conflicts)
+    }
+
+    /// Those that are done already, whoever did them.
+    fn done(&mut self, operations: &[FileOperation]) -> Result<Vec<FileOperation>, ApplyError> {
+        let mut done = Vec::new();
+        for operation in operations {
+            if self.standing(operation)? == Standing::Done {
+                done.push(operation.clone());
+            }
+        }
+        Ok(done)
     }
 
     pub(crate) fn apply(&mut self, operations: &[FileOperation]) -> Result<(), ApplyError> {

@@ -53,6 +53,10 @@ const EVENTS: usize = 256;
 
 #[async_trait]
 impl Backend for Practice {
+    fn starts_processes(&self) -> bool {
+        false
+    }
+
     /// Refuses every folder but a copy of the sample.
     async fn open(&self, spec: SessionSpec) -> Result<Session, TurnOutcome> {
         let sample = Sample::of_folder(&spec.workspace).ok_or_else(only_its_sample)?;

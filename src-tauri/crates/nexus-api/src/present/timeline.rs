@@ -123,6 +123,10 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
                 (attempt, round) => format!("Round {round}, attempt {attempt}"),
             };
         }
+        Event::ProcessStarting { role: seat, .. } => {
+            item.role = Some(role(*seat));
+            item.text = "Its process is being started".into();
+        }
         Event::ProcessStarted {
             role: seat, pid, ..
         } => {
@@ -133,7 +137,8 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
             role: seat, end, ..
         } => {
             item.role = Some(role(*seat));
-            item.ok = (!matches!(end, ProcessEnd::Closed)).then_some(false);
+            item.ok =
+                (!matches!(end, ProcessEnd::Closed | ProcessEnd::NotStarted)).then_some(false);
             item.text = process_end(*end);
         }
         Event::BaseTaken { step, turn, .. } => {
@@ -384,6 +389,7 @@ fn place(item: &mut TimelineItem, task: &Task) {
 fn process_end(end: ProcessEnd) -> String {
     match end {
         ProcessEnd::Closed => "Its process has left".to_owned(),
+        ProcessEnd::NotStarted => "Its process was not started".to_owned(),
         ProcessEnd::Exited { code } => format!("Its process ended by itself with code {code}"),
         ProcessEnd::Signalled { signal } => {
             format!("Its process was ended by signal {signal}")

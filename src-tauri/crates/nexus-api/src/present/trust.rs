@@ -86,7 +86,7 @@ pub(super) fn sessions_of(task: &Task) -> Vec<SessionView> {
             cost_usd: dollars(session.used.cost),
             used_at: session.used_at.map(time),
             idle_timeout_seconds: seat.session_timeout().as_secs(),
-            pid: process.map(|process| process.pid),
+            pid: process.and_then(|process| process.pid),
         })
     });
     sessions.collect()

@@ -47,8 +47,11 @@ impl Task {
             } => {
                 self.begin_turn(*step, *turn, *attempt, *session, at);
             }
+            Event::ProcessStarting { role, session } => {
+                self.process_started(*role, *session, None, at);
+            }
             Event::ProcessStarted { role, session, pid } => {
-                self.process_started(*role, *session, *pid, at);
+                self.process_started(*role, *session, Some(*pid), at);
             }
             Event::ProcessEnded { role, session, end } => {
                 self.process_ended(*role, *session, *end);

@@ -40,6 +40,8 @@ pub enum ProcessFact {
 pub enum ProcessEnd {
     /// It left when it was asked to.
     Closed,
+    /// It never came to be.
+    NotStarted,
     Exited {
         code: i32,
     },
@@ -104,6 +106,7 @@ impl ProcessEnd {
     pub fn name(self) -> &'static str {
         match self {
             Self::Closed => "closed",
+            Self::NotStarted => "not_started",
             Self::Exited { .. } => "exited",
             Self::Signalled { .. } => "signalled",
             Self::Killed => "killed",
@@ -159,7 +162,8 @@ impl Verified {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveProcess {
     pub session: SessionId,
-    pub pid: u32,
+    /// `None` while it is being started.
+    pub pid: Option<u32>,
     pub since: Timestamp,
 }
 
@@ -183,7 +187,8 @@ impl Task {
         };
         let (role, session) = (running.role, running.session);
         let carried = self.processes.get(&role);
-        let process = if carried.is_some_and(|process| process.session == session) {
+        let runs = |process: &LiveProcess| process.session == session && process.pid.is_some();
+        let process = if carried.is_some_and(runs) {
             ProcessFact::Running
         } else {
             ProcessFact::NotStarted
@@ -208,7 +213,7 @@ impl Task {
         &mut self,
         role: Role,
         session: SessionId,
-        pid: u32,
+        pid: Option<u32>,
         at: Timestamp,
     ) {
         let process = LiveProcess {
@@ -217,6 +222,9 @@ impl Task {
             since: at,
         };
         self.processes.insert(role, process);
+        if pid.is_none() {
+            return;
+        }
         for attempt in self.attempts_of(session) {
             let waits = matches!(attempt.course, TurnFact::Starting | TurnFact::Streaming);
             if waits && attempt.process == ProcessFact::NotStarted {

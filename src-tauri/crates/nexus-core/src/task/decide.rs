@@ -97,6 +97,10 @@ impl Task {
                 }
                 events
             }
+            Report::ProcessStarting { role, session } => vec![Event::ProcessStarting {
+                role: *role,
+                session: *session,
+            }],
             Report::ProcessStarted { role, session, pid } => vec![Event::ProcessStarted {
                 role: *role,
                 session: *session,
@@ -810,7 +814,7 @@ impl Task {
     }
 
     /// Closes what the log leaves open: the processes are gone, the turns ended with them.
-    fn left_behind(&self, now: Timestamp) -> Vec<Event> {
+    pub(crate) fn left_behind(&self, now: Timestamp) -> Vec<Event> {
         let mut task = self.clone();
         let mut events: Vec<_> = self
             .processes

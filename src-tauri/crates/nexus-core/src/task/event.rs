@@ -43,6 +43,11 @@ pub enum Event {
         round: u32,
         session: SessionId,
     },
+    /// A session's process is about to be started.
+    ProcessStarting {
+        role: Role,
+        session: SessionId,
+    },
     /// A session's process was started.
     ProcessStarted {
         role: Role,
@@ -302,6 +307,10 @@ pub enum Report {
         run: CheckRun,
         changes: Vec<FileChange>,
     },
+    ProcessStarting {
+        role: Role,
+        session: SessionId,
+    },
     ProcessStarted {
         role: Role,
         session: SessionId,
@@ -392,6 +401,7 @@ impl Event {
             Self::SetupRan { .. } => "setup_ran",
             Self::ChecksRan { .. } => "checks_ran",
             Self::StepStarted { .. } => "step_started",
+            Self::ProcessStarting { .. } => "process_starting",
             Self::ProcessStarted { .. } => "process_started",
             Self::ProcessEnded { .. } => "process_ended",
             Self::BaseTaken { .. } => "base_taken",

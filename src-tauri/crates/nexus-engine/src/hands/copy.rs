@@ -97,7 +97,9 @@ pub(super) async fn plan_apply(tools: &Tools, task: &Task) {
     let planned = blocking(move || {
         let repository = Repository::open(&data.repository(spec.project)).map_err(text)?;
         let operations = repository.plan_apply(&base, &tree).map_err(text)?;
-        let conflicts = repository.find_conflicts(Path::new(&spec.folder), &operations);
+        let folder = Path::new(&spec.folder);
+        let operations = repository.outstanding(folder, operations).map_err(text)?;
+        let conflicts = repository.find_conflicts(folder, &operations);
         Ok::<_, String>((operations, conflicts.map_err(text)?))
     })
     .await;
@@ -128,11 +130,12 @@ pub(super) async fn apply(tools: &Tools, task: &Task, operations: Arc<Vec<FileOp
                 };
             }
         };
-        match repository.apply(Path::new(&spec.folder), &operations) {
+        let folder = Path::new(&spec.folder);
+        match repository.apply(folder, &operations) {
             Ok(()) => Report::Applied,
-            Err(ApplyError::Conflicts(conflicts)) => Report::ApplyConflicted {
-                conflicts: words(&conflicts),
-            },
+            Err(ApplyError::Conflicts(conflicts)) => {
+                conflicted(&repository, folder, &operations, &conflicts)
+            }
             Err(error) => Report::ApplyFailed {
                 reason: text(error),
             },
@@ -141,6 +144,34 @@ pub(super) async fn apply(tools: &Tools, task: &Task, operations: Arc<Vec<FileOp
     .await;
     if let Some(report) = applied {
         tools.inbox.tell(task.id, report).await;
+    }
+}
+
+/// A conflict that is met after an earlier call was cut short must not leave half a change:
+/// what that call had done is undone, except where the person has gone on from it.
+fn conflicted(
+    repository: &Repository,
+    folder: &Path,
+    operations: &[FileOperation],
+    conflicts: &[nexus_workspace::Conflict],
+) -> Report {
+    let mut conflicts = words(conflicts);
+    match repository.roll_back(folder, operations) {
+        Ok(left) => {
+            let left = words(&left).into_iter();
+            conflicts.extend(
+                left.filter(|left| !conflicts.contains(left))
+                    .collect::<Vec<_>>(),
+            );
+            Report::ApplyConflicted { conflicts }
+        }
+        Err(error) => Report::ApplyFailed {
+            reason: format!(
+                "{}; what an earlier try had applied could not be undone: {}",
+                conflicts.join(", "),
+                text(error)
+            ),
+        },
     }
 }
 

@@ -319,7 +319,22 @@ impl Sitter {
             recorded: recorded.unwrap_or_default(),
         };
         let backend = self.tools.options.backends.of(task.spec.team);
-        let session = self.hear_while(backend.open(spec)).await?;
+        let starts = backend.starts_processes();
+        if starts {
+            // On record before it is so: a task is not called stopped while one may come to be.
+            let (role, session) = (self.role, self.session);
+            let report = Report::ProcessStarting { role, session };
+            self.tools.inbox.tell(self.task, report).await;
+        }
+        let session = match self.hear_while(backend.open(spec)).await {
+            Ok(session) => session,
+            Err(outcome) => {
+                if starts {
+                    self.tell_process_ended(ProcessEnd::NotStarted).await;
+                }
+                return Err(outcome);
+            }
+        };
         self.ledger = self.note_process(&session).await;
         if let Some(process) = session.process {
             let report = Report::ProcessStarted {
@@ -328,6 +343,8 @@ impl Sitter {
                 pid: process.pid,
             };
             self.tools.inbox.tell(self.task, report).await;
+        } else if starts {
+            self.tell_process_ended(ProcessEnd::NotStarted).await;
         }
         self.opened_with = task.budget_left();
         self.open = Some(session);
@@ -789,13 +806,18 @@ impl Sitter {
         };
         self.note_process_gone().await;
         if session.process.is_some() {
-            let report = Report::ProcessEnded {
-                role: self.role,
-                session: self.session,
-                end: self.process_end.take().unwrap_or_else(|| ending_of(how)),
-            };
-            self.tools.inbox.tell(self.task, report).await;
+            let end = self.process_end.take().unwrap_or_else(|| ending_of(how));
+            self.tell_process_ended(end).await;
         }
+    }
+
+    async fn tell_process_ended(&self, end: ProcessEnd) {
+        let report = Report::ProcessEnded {
+            role: self.role,
+            session: self.session,
+            end,
+        };
+        self.tools.inbox.tell(self.task, report).await;
     }
 
     /// Closes the session politely and waits until its processes are gone.

@@ -170,6 +170,7 @@ impl Tally {
             | Event::SetupRan { .. }
             | Event::BaseTaken { .. }
             | Event::WorkspaceReset { .. }
+            | Event::ProcessStarting { .. }
             | Event::WorkKept { .. }
             | Event::WentOutward { .. }
             | Event::MessagePosted { .. }
@@ -277,7 +278,9 @@ impl Course {
         if let Some(since) = self.processes.remove(&role) {
             up.up_millis += millis(last_seen, since);
         }
-        if end != ProcessEnd::Closed && self.ending == Ending::UnderWay {
+        if !matches!(end, ProcessEnd::Closed | ProcessEnd::NotStarted)
+            && self.ending == Ending::UnderWay
+        {
             self.down.insert(role, at);
         }
     }

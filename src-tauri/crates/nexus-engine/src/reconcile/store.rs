@@ -270,6 +270,7 @@ impl Content {
             | Event::TaskStarted
             | Event::PlannerFailed { .. }
             | Event::SetupRan { .. }
+            | Event::ProcessStarting { .. }
             | Event::ProcessStarted { .. }
             | Event::ProcessEnded { .. }
             | Event::WentOutward { .. }

@@ -65,6 +65,10 @@ struct Crew(Arc<Scripted>);
 
 #[async_trait]
 impl Backend for Crew {
+    fn starts_processes(&self) -> bool {
+        false
+    }
+
     async fn open(&self, spec: SessionSpec) -> Result<Session, TurnOutcome> {
         let breaks = self
             .0

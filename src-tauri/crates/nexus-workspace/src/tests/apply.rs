@@ -123,6 +123,51 @@ fn an_apply_that_was_cut_short_anywhere_rolls_forward() {
 }
 
 #[test]
+fn an_apply_that_was_cut_short_and_meets_a_conflict_leaves_nothing_half() {
+    let count = Change::new(BEFORE, AFTER).operations.len();
+    let mut tried = 0;
+    for done in 1..count {
+        let change = Change::new(BEFORE, AFTER);
+        let path = change.operations[done].path.as_str().to_owned();
+        // In the others' places something else of the change stands by then.
+        if path != "edit" && path != "new/deep/file" {
+            continue;
+        }
+        let (repository, folder) = (change.place.repository(), &change.place.project);
+        repository
+            .apply(folder, &change.operations[..done])
+            .unwrap();
+        change.place.write(&path, "mine");
+        let refused = repository.apply(folder, &change.operations);
+        assert!(matches!(refused, Err(ApplyError::Conflicts(_))), "{done}");
+        let left = repository.roll_back(folder, &change.operations).unwrap();
+        assert!(left.is_empty(), "{done}: {left:?}");
+        let mut wanted = owned(BEFORE);
+        wanted.retain(|(known, _)| *known != path);
+        wanted.push((path, "mine".to_owned()));
+        wanted.sort();
+        assert_eq!(change.files(), wanted, "after {done}");
+        tried += 1;
+    }
+    assert_eq!(tried, 2);
+}
+
+#[test]
+fn what_was_so_before_is_the_persons_and_is_not_undone() {
+    let change = Change::new(&[("a", "1"), ("b", "1")], &[("a", "2"), ("b", "2")]);
+    let (repository, folder) = (change.place.repository(), &change.place.project);
+    change.place.write("a", "2");
+    let due = repository
+        .outstanding(folder, change.operations.clone())
+        .unwrap();
+    assert_eq!(due.len(), 1);
+    change.place.write("b", "mine");
+    assert!(repository.apply(folder, &due).is_err());
+    assert!(repository.roll_back(folder, &due).unwrap().is_empty());
+    assert_eq!(change.files(), owned(&[("a", "2"), ("b", "mine")]));
+}
+
+#[test]
 fn what_a_crash_left_beside_a_file_is_cleared() {
     let change = Change::new(&[("a", "1")], &[("a", "2"), ("d/b", "2")]);
     let temporary = |p: &str| crate::apply::temporary_name(&path(p));
