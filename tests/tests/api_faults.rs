@@ -17,6 +17,7 @@ use nexus_agent::{
 use nexus_core::{Role, SessionId, TaskId, Timestamp, TurnOutcome, TurnUpdate};
 use nexus_process::{Launcher, find_tagged};
 use nexus_tests::{
+    chance::figures,
     drive::{Engine, Turn, close, within},
     env::{TestEnv, files_under, good_team, rules, until},
     facts::{self, Fact},
@@ -864,12 +865,12 @@ async fn every_failure_of_the_model_service_has_its_outcome_and_the_process_goes
         .iter()
         .filter(|(_, wrong)| !wrong.is_empty())
         .collect();
-    println!(
+    figures(&format!(
         "failures of the model service: {} of {} right in {:.0} s",
         judged.len() - wrong.len(),
         judged.len(),
         begun.elapsed().as_secs_f64()
-    );
+    ));
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -1094,11 +1095,11 @@ async fn every_failure_of_the_planners_service_is_a_reason_and_never_a_wait() {
         .into_iter()
         .filter(|wrong| !wrong.is_empty())
         .collect();
-    println!(
+    figures(&format!(
         "failures of the planner's service: {} of {all} right in {:.0} s",
         all - wrong.len(),
         begun.elapsed().as_secs_f64()
-    );
+    ));
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -1225,10 +1226,10 @@ fn a_limit_parks_two_tasks_once_and_both_wake_after_it() {
     }
     env.assert_nothing_runs();
     parked_once(&facts::read(&env.data()), lifts);
-    println!(
+    figures(&format!(
         "two tasks met one limit and were in review after {:.0} s",
         begun.elapsed().as_secs_f64()
-    );
+    ));
 }
 
 /// One closing of the account and one opening, between which both tasks were held and neither

@@ -457,6 +457,12 @@ impl Player {
         } else {
             "unknown"
         };
+        // A model that was asked nothing is not named.
+        let models = match turn.input + turn.output {
+            0 => json!({}),
+            _ => json!({"fake": {"inputTokens": turn.input, "outputTokens": turn.output,
+                "costUSD": cost, "costBasis": basis}}),
+        };
         json!({
             "type": "result", "subtype": "success", "is_error": false,
             "session_id": self.session,
@@ -464,8 +470,7 @@ impl Player {
             "user_message_uuid": uuid, "user_message_uuids": [uuid], "num_turns": 1,
             "permission_denials": turn.denials, "total_cost_usd": self.past.cost,
             "usage": {"input_tokens": turn.input, "output_tokens": turn.output},
-            "model_usage_since_last_result": {"fake": {"inputTokens": turn.input,
-                "outputTokens": turn.output, "costUSD": cost, "costBasis": basis}},
+            "model_usage_since_last_result": models,
         })
     }
 
