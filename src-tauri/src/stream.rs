@@ -127,8 +127,11 @@ mod tests {
     }
 
     fn change(seq: u64) -> ChangeView {
-        let projects = Vec::new();
-        ChangeView::Projects { seq, projects }
+        ChangeView::Live {
+            seq,
+            task_id: Default::default(),
+            items: Vec::new(),
+        }
     }
 
     /// Like the real stream, it must not be asked again after its end.

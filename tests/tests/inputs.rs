@@ -51,8 +51,7 @@ fn refused(env: &TestEnv, ended: Ended, code: i32, says: &[&str]) {
 fn no_trace(env: &TestEnv) {
     assert_eq!(env.tasks(), [json!(null); 0]);
     let files = env.data_files();
-    let own =
-        |file: &String| OF_THE_STORE.contains(&file.as_str()) || file.starts_with("backups/");
+    let own = |file: &String| OF_THE_STORE.contains(&file.as_str()) || file.starts_with("backups/");
     assert!(files.iter().all(own), "{files:?}");
     env.assert_nothing_runs();
 }

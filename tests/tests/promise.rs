@@ -19,8 +19,8 @@ fn facts(line: &Value) -> Option<[String; 4]> {
 /// The facts told last about each step.
 fn last_facts(ended: &Ended, step: u64) -> [String; 4] {
     let lines = ended.lines();
-    let about = lines.iter().filter(|line| line["step"] == step);
-    let told = about.filter_map(facts).last();
+    let mut about = lines.iter().rev().filter(|line| line["step"] == step);
+    let told = about.find_map(facts);
     told.unwrap_or_else(|| panic!("nothing is told of step {step}: {ended:?}"))
 }
 

@@ -2,6 +2,7 @@
 
 use crate::{Team, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Whom the work is done by, and who limits it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ impl Account {
         }
     }
 }
+
+/// How long an account is held when the limit's end was not told.
+const UNTOLD_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// Why nothing more is begun for a while, and until when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +65,21 @@ impl Hold {
     /// Is it over at this moment? One that does not pass by itself never is.
     pub fn is_over(&self, now: Timestamp) -> bool {
         self.until.is_some_and(|until| until <= now)
+    }
+
+    /// The hold of a usage limit that was met now. Where its end was not told it is tried again
+    /// after [`UNTOLD_LIMIT`], and says so.
+    pub fn at_limit(until: Option<Timestamp>, message: &str, now: Timestamp) -> Self {
+        let told = until.filter(|until| *until > now);
+        let message = match told {
+            Some(_) => message.to_owned(),
+            None => format!("{message} (until when was not said; this is when it is tried again)"),
+        };
+        Self {
+            why: HoldReason::Limit,
+            until: Some(told.unwrap_or(now.after(UNTOLD_LIMIT))),
+            message,
+        }
     }
 
     /// What happened and what to do next, in a sentence.

@@ -176,14 +176,15 @@ impl Draft {
     /// refuses, it is let lie: a refused order must not set agents going.
     pub fn order(&mut self, id: TaskId, command: &Command, now: Timestamp) -> Result<(), Refusal> {
         let mut trial = self.clone();
+        if !self.is_awake(id) && !sets_going(command) {
+            trial.note_down(id, command, now)?;
+            *self = trial;
+            return Ok(());
+        }
         let mut told = true;
         if !self.is_awake(id) {
             let was_unsure = trial.task(id).is_some_and(is_unsure);
-            if sets_going(command) {
-                trial.cut_off(id, now);
-            } else {
-                trial.close_what_is_open(id, now);
-            }
+            trial.cut_off(id, now);
             // The person has to see first what may have happened; a second order goes on.
             told = was_unsure || !trial.task(id).is_some_and(is_unsure);
         }
@@ -301,12 +302,16 @@ impl Draft {
         self.observe(id, &Report::LeftBehind, now);
     }
 
-    /// As [`Draft::cut_off`], for a task that nobody works on after it either: nothing of it is
-    /// begun again.
-    fn close_what_is_open(&mut self, id: TaskId, now: Timestamp) {
-        if let Some(events) = self.task(id).map(|task| task.left_behind(now)) {
-            self.add(id, events, now);
-        }
+    /// An order to a task that nobody works on, after it either: what the log leaves open is
+    /// closed, and nothing is begun.
+    fn note_down(&mut self, id: TaskId, command: &Command, now: Timestamp) -> Result<(), Refusal> {
+        let closed = self.task(id).ok_or(Refusal::NoTask(id))?.left_behind(now);
+        self.add(id, closed, now);
+        let task = Arc::clone(self.task(id).ok_or(Refusal::NoTask(id))?);
+        let events = task.decide_alone(command)?;
+        self.add(id, events, now);
+        self.keep_rule(&task, command, now);
+        Ok(())
     }
 
     /// A task that was left has not heard what became of its account since.

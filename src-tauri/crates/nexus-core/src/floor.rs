@@ -118,8 +118,6 @@ const TRIP_WINDOW: Duration = Duration::from_secs(60);
 /// How long a failing service is rested first; doubled each time up to [`LONGEST_REST`].
 const FIRST_REST: Duration = Duration::from_secs(30);
 const LONGEST_REST: Duration = Duration::from_secs(15 * 60);
-/// How long an account is closed when the limit's end was not told.
-const UNTOLD_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// Tasks wake spread over this time after a limit has passed, so that they do not all ask at
 /// the same moment.
 pub const WAKE_SPREAD: Duration = Duration::from_secs(30);
@@ -239,9 +237,7 @@ impl Floor {
     fn hold_after(&self, account: Account, outcome: &TurnOutcome, now: Timestamp) -> Option<Hold> {
         let (why, until, message) = match outcome {
             TurnOutcome::RateLimited { until, message } => {
-                let told = until.filter(|until| *until > now);
-                let until = told.unwrap_or(now.after(UNTOLD_LIMIT));
-                (HoldReason::Limit, Some(until), message)
+                return Some(Hold::at_limit(*until, message, now));
             }
             TurnOutcome::AuthRequired { message } => (HoldReason::Login, None, message),
             TurnOutcome::CreditExhausted { message } => (HoldReason::Credit, None, message),

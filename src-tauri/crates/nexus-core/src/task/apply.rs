@@ -4,8 +4,8 @@ use super::{
     AnswerInHand, Event, Phase, RoundReason, SessionRecord, Step, StepState, Task, Turn, Workspace,
 };
 use crate::{
-    Answer, AnsweredBy, CheckTime, Grant, Plan, Question, StepId, StepKind, Timestamp, TurnFact,
-    TurnId, TurnOutcome, TurnReport, Usage, Usd, Writes,
+    Account, Answer, AnsweredBy, CheckTime, Grant, Plan, Question, StepId, StepKind, Timestamp,
+    TurnFact, TurnId, TurnOutcome, TurnReport, Usage, Usd, Writes,
 };
 use std::sync::Arc;
 
@@ -371,15 +371,20 @@ impl Task {
         }
     }
 
-    /// A turn whose end nobody saw has used something, until a later one tells.
+    /// A turn whose end nobody saw, or whose use was not told, has used something, until a later
+    /// one tells.
     fn count(&mut self, turn: &Turn, report: &TurnReport) {
         // Added up turn by turn: one without a price must not hide those that have one.
         self.money_spent = self.money_spent + report.usage.cost.unwrap_or_default();
+        let paid = Account::of(self.spec.team).is_some();
+        let finished = matches!(report.outcome, TurnOutcome::Completed { .. });
+        let untold = finished && report.usage.tokens() == 0 && report.usage.cost.is_none();
+        let unseen = report.outcome == TurnOutcome::OutputLost || (paid && untold);
         let of_role = self.steps.iter_mut();
         for step in of_role.filter(|step| step.planned.role == turn.role) {
             if step.planned.id == turn.step {
                 step.usage = step.usage.plus(report.usage);
-                step.uncounted += u32::from(report.outcome == TurnOutcome::OutputLost);
+                step.uncounted += u32::from(unseen);
             }
             if report.covers_lost {
                 step.uncounted = 0;

@@ -14,6 +14,12 @@ use std::{sync::Arc, time::Duration};
 impl Task {
     /// Says what an order means now, with everything that follows from it. Touches nothing.
     pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        Ok(self.settle(self.decide_alone(command)?, now))
+    }
+
+    /// What the order alone means. What follows from it is found when somebody works on the
+    /// task.
+    pub(crate) fn decide_alone(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         let direct = match command {
             Command::Start => {
                 self.only_if(self.phase == Phase::Backlog, command, Event::TaskQueued)?
@@ -57,7 +63,7 @@ impl Task {
                 self.only_if(may, command, Event::Restored)?
             }
         };
-        Ok(self.settle(direct, now))
+        Ok(direct)
     }
 
     /// Says what news means now, with everything that follows from it. Stale news means

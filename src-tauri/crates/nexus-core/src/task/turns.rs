@@ -2,8 +2,8 @@
 
 use super::{Delay, Event, Failure, FailureKind, PauseReason, Phase, Step, Task, Turn};
 use crate::{
-    Approval, Hold, HoldReason, Message, MessagePrefix, Party, Response, ResponsePayload,
-    ResponseStatus, Role, StepResult, Timestamp, TurnOutcome, TurnReport, Verdict,
+    Approval, Hold, Message, MessagePrefix, Party, Response, ResponsePayload, ResponseStatus, Role,
+    StepResult, Timestamp, TurnOutcome, TurnReport, Verdict,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -11,8 +11,6 @@ use std::{sync::Arc, time::Duration};
 const FIRST_BACKOFF: Duration = Duration::from_secs(2);
 /// Longest wait before a failed step is tried again.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(120);
-/// How long a task is held when the limit's end was not told.
-const UNTOLD_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 impl Task {
     pub(super) fn turn_ended(&self, report: &TurnReport, now: Timestamp) -> Vec<Event> {
@@ -161,12 +159,7 @@ impl Task {
             | TurnOutcome::Refused { .. } => fail(FailureKind::Provider),
             TurnOutcome::CouldNotStart { .. } => fail(FailureKind::Environment),
             TurnOutcome::RateLimited { until, message } => {
-                let told = until.filter(|until| *until > now);
-                let hold = Hold {
-                    why: HoldReason::Limit,
-                    until: Some(told.unwrap_or(now.after(UNTOLD_LIMIT))),
-                    message: message.clone(),
-                };
+                let hold = Hold::at_limit(*until, message, now);
                 let hold = self.spread_out(&hold);
                 vec![Event::Held { hold }]
             }

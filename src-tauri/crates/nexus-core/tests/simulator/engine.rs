@@ -608,6 +608,7 @@ fn turn_of(report: &Report) -> bool {
         | Report::PlannerFailed { .. }
         | Report::SetupRan(_)
         | Report::ChecksRan { .. }
+        | Report::ProcessStarting { .. }
         | Report::ProcessStarted { .. }
         | Report::ProcessEnded { .. }
         | Report::LeftBehind

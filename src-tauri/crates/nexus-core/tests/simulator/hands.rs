@@ -464,6 +464,10 @@ impl Engine {
         if piece.done == 0 {
             let conflicts = world.machine.conflicts(folder, operations);
             if !conflicts.is_empty() {
+                // What an earlier try had written before it was cut short.
+                for done in operations {
+                    world.machine.take_back(task.id, folder, done);
+                }
                 return self.reports(piece.id, Report::ApplyConflicted { conflicts }, world);
             }
         }
@@ -474,7 +478,7 @@ impl Engine {
             .machine
             .conflicts(folder, std::slice::from_ref(operation));
         if piece.fails || !met.is_empty() {
-            for done in &operations[..piece.done] {
+            for done in operations {
                 world.machine.take_back(task.id, folder, done);
             }
             let report = if met.is_empty() {

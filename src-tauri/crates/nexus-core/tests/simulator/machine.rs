@@ -86,8 +86,6 @@ pub(crate) struct Machine {
     pub(crate) folders: Vec<Content>,
     /// What an accept has written into a folder and nobody has changed since.
     pub(crate) written: BTreeMap<TaskId, (usize, BTreeSet<usize>)>,
-    /// Accepts that somebody else changed the folder under while they were written.
-    pub(crate) meddled: BTreeSet<TaskId>,
     /// Turns that were ever begun by an agent.
     pub(crate) prompted: BTreeSet<(TaskId, TurnId)>,
     /// How turns really ended, and what they really cost.
@@ -218,7 +216,6 @@ impl Machine {
     pub(crate) fn write(&mut self, task: TaskId, folder: usize, operation: &FileOperation) {
         let (file, old, new) = read_operation(operation);
         if self.folders[folder][file] == old && old != new {
-            self.meddle(folder, Some(task));
             self.folders[folder][file] = new;
             self.accept(task, folder).1.insert(file);
         }
@@ -230,26 +227,15 @@ impl Machine {
             .or_insert_with(|| (folder, BTreeSet::new()))
     }
 
-    /// Somebody changes the folder: accepts of others that are half written may not find their
-    /// way back.
-    fn meddle(&mut self, folder: usize, by: Option<TaskId>) {
-        let others = self
-            .written
-            .iter()
-            .filter(|(task, (of, files))| *of == folder && Some(**task) != by && !files.is_empty());
-        self.meddled.extend(others.map(|(task, _)| *task));
-    }
-
     /// A new accept begins.
     pub(crate) fn begin_accept(&mut self, task: TaskId) {
         self.written.remove(&task);
-        self.meddled.remove(&task);
     }
 
     /// Is something of an accept in the folder that was not brought to its end?
     pub(crate) fn is_half_applied(&self, task: TaskId) -> bool {
         let written = self.written.get(&task);
-        written.is_some_and(|(_, files)| !files.is_empty()) && !self.meddled.contains(&task)
+        written.is_some_and(|(_, files)| !files.is_empty())
     }
 
     /// Turns what an accept had written back into what was there.
@@ -263,7 +249,6 @@ impl Machine {
 
     /// The person changes a file of their own.
     pub(crate) fn person_edits(&mut self, folder: usize, file: usize) {
-        self.meddle(folder, None);
         self.folders[folder][file] = self.new_number();
     }
 }

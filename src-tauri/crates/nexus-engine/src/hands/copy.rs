@@ -136,9 +136,7 @@ pub(super) async fn apply(tools: &Tools, task: &Task, operations: Arc<Vec<FileOp
             Err(ApplyError::Conflicts(conflicts)) => {
                 conflicted(&repository, folder, &operations, &conflicts)
             }
-            Err(error) => Report::ApplyFailed {
-                reason: text(error),
-            },
+            Err(error) => failed(&repository, folder, &operations, text(error)),
         }
     })
     .await;
@@ -173,6 +171,27 @@ fn conflicted(
             ),
         },
     }
+}
+
+/// The same for a failure: either the whole change is there, or nothing of it.
+fn failed(
+    repository: &Repository,
+    folder: &Path,
+    operations: &[FileOperation],
+    mut reason: String,
+) -> Report {
+    match repository.roll_back(folder, operations) {
+        Ok(left) if left.is_empty() => {}
+        Ok(left) => {
+            let left = words(&left).join(", ");
+            reason.push_str(&format!("; not undone, because it changed since: {left}"));
+        }
+        Err(error) => {
+            let error = text(error);
+            reason.push_str(&format!("; what was applied could not be undone: {error}"));
+        }
+    }
+    Report::ApplyFailed { reason }
 }
 
 /// Keeps the workspace's content under a hidden name, then removes the workspace.
