@@ -23,11 +23,9 @@ fn shown_changes(window: &Window) -> BTreeMap<String, Vec<String>> {
     serde_json::from_value(window.run(script, &[])).unwrap()
 }
 
-fn choose_appearance(window: &Window, nth: u8, scheme: &str) {
-    window.click("button[aria-label='Appearance']");
-    window.click(&format!(
-        "[role='menu'] [role='menuitem']:nth-of-type({nth})"
-    ));
+fn choose_appearance(window: &Window, scheme: &str) {
+    window.click("button[data-testid='main-menu']");
+    window.click(&format!("[role='menu'] [data-testid='look-{scheme}']"));
     window.wait_for(&format!("html[data-mantine-color-scheme='{scheme}']"));
     until("the menu is gone", || {
         window.text("[role='menu']").is_none()
@@ -35,9 +33,9 @@ fn choose_appearance(window: &Window, nth: u8, scheme: &str) {
 }
 
 fn in_both_appearances(window: &Window, name: &str) {
-    choose_appearance(window, 2, "dark");
+    choose_appearance(window, "dark");
     window.picture(&format!("{name}-dark"));
-    choose_appearance(window, 1, "light");
+    choose_appearance(window, "light");
     window.picture(&format!("{name}-light"));
 }
 

@@ -645,7 +645,8 @@ fn services() -> Vec<Case> {
         keeps(
             "status 413",
             fail(413, "unknown"),
-            ends(&["refused"], "failed", 6),
+            // Each new conversation is as long for this service as the one before.
+            ends(&["context_exhausted"; 4], "failed", 1),
         ),
         does("status 408", fail(408, "timeout"), again()),
         does("status 500", fail(500, "server_error"), again()),

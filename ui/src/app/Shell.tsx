@@ -178,6 +178,7 @@ function MainMenu() {
             leftSection={<Icon size={14} aria-hidden />}
             rightSection={colorScheme === scheme ? <Check size={14} aria-label="chosen" /> : null}
             onClick={() => setColorScheme(scheme)}
+            data-testid={`look-${scheme}`}
           >
             {name}
           </Menu.Item>

@@ -268,8 +268,8 @@ impl Desk {
                 });
             }
             "killed" => {
-                let (role, process) = self.task.processes.first_key_value().expect("a process");
-                let (role, session) = (*role, process.session);
+                let (session, process) = self.task.processes.first_key_value().expect("a process");
+                let (role, session) = (process.role, *session);
                 let end = ProcessEnd::Killed;
                 self.news(Report::ProcessEnded { role, session, end });
             }

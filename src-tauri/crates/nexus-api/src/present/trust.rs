@@ -66,10 +66,7 @@ pub(super) fn sessions_of(task: &Task) -> Vec<SessionView> {
     let seats = Role::AGENTS.into_iter();
     let sessions = seats.filter_map(|seat| {
         let session = task.sessions.get(&seat)?;
-        let process = task
-            .processes
-            .get(&seat)
-            .filter(|process| process.session == session.id);
+        let process = task.processes.get(&session.id);
         Some(SessionView {
             id: session.id.uuid(),
             task_id: task.id.uuid(),

@@ -53,8 +53,8 @@ impl Task {
             Event::ProcessStarted { role, session, pid } => {
                 self.process_started(*role, *session, Some(*pid), at);
             }
-            Event::ProcessEnded { role, session, end } => {
-                self.process_ended(*role, *session, *end);
+            Event::ProcessEnded { session, end, .. } => {
+                self.process_ended(*session, *end);
             }
             Event::BaseTaken { step, base, .. } => {
                 if let Some(step) = self.step_mut(*step) {

@@ -161,7 +161,7 @@ impl Verified {
 /// The process of a session, from its start until its end was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveProcess {
-    pub session: SessionId,
+    pub role: Role,
     /// `None` while it is being started.
     pub pid: Option<u32>,
     pub since: Timestamp,
@@ -185,10 +185,9 @@ impl Task {
         let Some(running) = self.turns.get(&turn) else {
             return;
         };
-        let (role, session) = (running.role, running.session);
-        let carried = self.processes.get(&role);
-        let runs = |process: &LiveProcess| process.session == session && process.pid.is_some();
-        let process = if carried.is_some_and(runs) {
+        let session = running.session;
+        let carried = self.processes.get(&session);
+        let process = if carried.is_some_and(|process| process.pid.is_some()) {
             ProcessFact::Running
         } else {
             ProcessFact::NotStarted
@@ -216,12 +215,9 @@ impl Task {
         pid: Option<u32>,
         at: Timestamp,
     ) {
-        let process = LiveProcess {
-            session,
-            pid,
-            since: at,
-        };
-        self.processes.insert(role, process);
+        let since = at;
+        self.processes
+            .insert(session, LiveProcess { role, pid, since });
         if pid.is_none() {
             return;
         }
@@ -233,14 +229,8 @@ impl Task {
         }
     }
 
-    pub(super) fn process_ended(&mut self, role: Role, session: SessionId, end: ProcessEnd) {
-        if self
-            .processes
-            .get(&role)
-            .is_some_and(|process| process.session == session)
-        {
-            self.processes.remove(&role);
-        }
+    pub(super) fn process_ended(&mut self, session: SessionId, end: ProcessEnd) {
+        self.processes.remove(&session);
         for attempt in self.attempts_of(session) {
             if attempt.process == ProcessFact::Running {
                 attempt.process = ProcessFact::Ended { end };

@@ -112,9 +112,7 @@ impl Task {
                 session: *session,
                 pid: *pid,
             }],
-            Report::ProcessEnded { role, session, end }
-                if self.processes.get(role).map(|it| it.session) == Some(*session) =>
-            {
+            Report::ProcessEnded { role, session, end } if self.processes.contains_key(session) => {
                 vec![Event::ProcessEnded {
                     role: *role,
                     session: *session,
@@ -825,9 +823,9 @@ impl Task {
         let mut events: Vec<_> = self
             .processes
             .iter()
-            .map(|(role, process)| Event::ProcessEnded {
-                role: *role,
-                session: process.session,
+            .map(|(session, process)| Event::ProcessEnded {
+                role: process.role,
+                session: *session,
                 end: ProcessEnd::Swept,
             })
             .collect();

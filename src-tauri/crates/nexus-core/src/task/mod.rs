@@ -49,8 +49,9 @@ pub struct Task {
     /// Which step each turn, ended ones too, was for.
     pub turn_steps: BTreeMap<TurnId, StepId>,
     pub sessions: BTreeMap<Role, SessionRecord>,
-    /// Processes whose end is not recorded yet.
-    pub processes: BTreeMap<Role, LiveProcess>,
+    /// Processes whose end is not recorded yet. A lost session's may still be on its way out
+    /// when that of the next one comes.
+    pub processes: BTreeMap<SessionId, LiveProcess>,
     pub workspace: Workspace,
     /// How the set-up command ended, once it ran.
     pub setup: Option<Arc<Evidence>>,
