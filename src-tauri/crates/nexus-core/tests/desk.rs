@@ -1,0 +1,221 @@
+//! Several tasks at one desk: what one of them meets, and what it means for the others.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a scene that cannot be set is a failing test"
+)]
+
+use nexus_core::*;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Tasks at work, each with Aria's turn under way.
+struct Scene {
+    desk: Desk,
+    now: Timestamp,
+}
+
+fn id(number: u128) -> TaskId {
+    TaskId::new(Uuid::from_u128(number))
+}
+
+fn spec() -> TaskSpec {
+    TaskSpec {
+        number: 0,
+        project: ProjectId::new(Uuid::from_u128(2)),
+        project_name: "demo".into(),
+        folder: "/home/me/demo".into(),
+        title: "Fix the sum".into(),
+        text: "The sum is wrong".into(),
+        team: Team::Claude,
+        planner: PlannerKind::Standard,
+        permissions: Permissions::Workspace,
+        priority: Priority::Normal,
+        budget: None,
+        limits: Limits::default(),
+        answer_within: ANSWER_WITHIN,
+        fingerprint: String::new(),
+        attended: true,
+    }
+}
+
+impl Scene {
+    fn new(tasks: u128, places: usize) -> Self {
+        let mut desk = Desk::new(places);
+        desk.awake = Awake::All;
+        let mut scene = Self {
+            desk,
+            now: Timestamp::from_millis(1_748_198_730_000),
+        };
+        for number in 1..=tasks {
+            scene.batch(|draft, now| draft.create(id(number), spec(), true, now));
+            scene.news(number, Report::WorkspacePrepared(workspace()));
+        }
+        scene
+    }
+
+    fn batch(&mut self, decide: impl FnOnce(&mut Draft, Timestamp)) {
+        let mut draft = self.desk.draft();
+        decide(&mut draft, self.now);
+        draft.let_time_pass(self.now);
+        draft.admit(self.now);
+        self.desk.commit(&draft);
+    }
+
+    fn news(&mut self, number: u128, report: Report) {
+        self.batch(|draft, now| {
+            draft.observe(id(number), &report, now);
+        });
+    }
+
+    fn ends(&mut self, number: u128, outcome: TurnOutcome) {
+        let turn = *self.task(number).turns.keys().next().unwrap();
+        let report = TurnReport {
+            turn,
+            outcome,
+            usage: Usage::default(),
+            duration_ms: 1,
+            covers_lost: false,
+        };
+        self.news(number, Report::TurnEnded(report));
+    }
+
+    /// Goes to the next moment at which something happens by itself.
+    fn wait(&mut self) {
+        self.now = self.desk.next_wake().unwrap();
+        self.batch(|_, _| {});
+    }
+
+    fn task(&self, number: u128) -> &Task {
+        &self.desk.tasks[&id(number)]
+    }
+
+    fn closed(&self) -> Option<&Hold> {
+        self.desk.floor.closed.get(&Account::Claude)
+    }
+}
+
+fn workspace() -> PreparedWorkspace {
+    PreparedWorkspace {
+        path: "/w".into(),
+        base: SnapshotId::parse(&"b".repeat(40)).unwrap(),
+        tree: TreeId::parse(&"a".repeat(40)).unwrap(),
+        files: 1,
+        checks: vec![],
+        setup: None,
+        allowed_commands: vec![],
+        notes: vec![],
+    }
+}
+
+fn overloaded() -> TurnOutcome {
+    TurnOutcome::Overloaded {
+        message: "529".into(),
+    }
+}
+
+#[test]
+fn a_service_that_keeps_failing_is_rested_for_all_and_longer_each_time() {
+    let mut scene = Scene::new(3, 3);
+    let mut rests = Vec::new();
+    // Twelve failures are what three tasks with three retries each can stand.
+    let mut failures = 0;
+    while rests.len() < 2 && failures < 12 {
+        let busy = (1..=3).find(|number| !scene.task(*number).turns.is_empty());
+        let Some(number) = busy else {
+            scene.wait();
+            continue;
+        };
+        let open = scene.closed().is_none();
+        scene.ends(number, overloaded());
+        failures += 1;
+        if let Some(hold) = scene.closed().filter(|_| open) {
+            assert_eq!(hold.why, HoldReason::Service);
+            rests.push(hold.until.unwrap().since(scene.now));
+            let active = (1..=3).filter(|number| scene.task(*number).phase == Phase::Active);
+            assert!(
+                active
+                    .into_iter()
+                    .all(|number| scene.task(number).hold.is_some()),
+                "all of them rest"
+            );
+        }
+    }
+    assert_eq!(rests.len(), 2, "{failures} failures");
+    assert!(rests[1] > rests[0], "{rests:?}");
+}
+
+#[test]
+fn a_limit_wakes_the_tasks_one_after_the_other() {
+    let mut scene = Scene::new(3, 3);
+    let until = scene.now.after(Duration::from_secs(3600));
+    let limit = TurnOutcome::RateLimited {
+        until: Some(until),
+        message: "limit".into(),
+    };
+    scene.ends(1, limit);
+    assert_eq!(scene.closed().unwrap().until, Some(until));
+    let wakes: Vec<_> = (1..=3)
+        .map(|number| scene.task(number).hold.as_ref().unwrap().until.unwrap())
+        .collect();
+    let spread = wakes
+        .iter()
+        .all(|wake| *wake >= until && *wake <= until.after(WAKE_SPREAD));
+    assert!(spread, "{wakes:?}");
+    let mut apart = wakes.clone();
+    apart.sort();
+    apart.dedup();
+    assert_eq!(apart.len(), 3, "{wakes:?}");
+    scene.wait();
+    assert!(scene.closed().is_none(), "it opens when it was said to");
+    while (1..=3).any(|number| scene.task(number).hold.is_some()) {
+        scene.wait();
+    }
+    assert_eq!(
+        scene.task(1).steps[0].attempts,
+        1,
+        "and no attempt was used up"
+    );
+}
+
+#[test]
+fn what_is_stopped_together_stays_stopped() {
+    let mut scene = Scene::new(3, 2);
+    scene.batch(|draft, now| draft.stop_all(now));
+    let person = PauseReason::Person;
+    for number in 1..=3 {
+        assert_eq!(scene.task(number).phase, Phase::Paused { why: person });
+    }
+    let before = scene.desk.seq;
+    scene.batch(|draft, now| draft.stop_all(now));
+    assert_eq!(scene.desk.seq, before, "said twice is said once");
+}
+
+#[test]
+fn a_person_is_told_first_what_a_sleeping_task_may_have_done() {
+    let mut scene = Scene::new(1, 1);
+    let turn = *scene.task(1).turns.keys().next().unwrap();
+    let command = "git push".to_owned();
+    scene.news(1, Report::WentOutward { turn, command });
+    scene.desk.awake = Awake::default();
+    let unsure = PauseReason::Unsure;
+    scene.batch(|draft, now| draft.order(id(1), &Command::Resume, now).unwrap());
+    assert_eq!(scene.task(1).phase, Phase::Paused { why: unsure });
+    scene.batch(|draft, now| draft.order(id(1), &Command::Resume, now).unwrap());
+    assert_eq!(scene.task(1).phase, Phase::Active, "now it goes on");
+}
+
+#[test]
+fn an_order_that_sets_nothing_going_begins_no_turn() {
+    let mut scene = Scene::new(1, 1);
+    scene.desk.awake = Awake::default();
+    let budget = Usd::from_dollars(3.0);
+    let order = Command::SetBudget { budget };
+    scene.batch(|draft, now| draft.order(id(1), &order, now).unwrap());
+    assert_eq!(scene.task(1).budget, budget);
+    assert!(
+        scene.task(1).turns.is_empty(),
+        "what ran has ended, and nothing runs"
+    );
+    assert!(!scene.desk.awake.has(id(1)));
+}
