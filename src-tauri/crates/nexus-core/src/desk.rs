@@ -176,25 +176,27 @@ impl Draft {
     /// refuses, it is let lie: a refused order must not set agents going.
     pub fn order(&mut self, id: TaskId, command: &Command, now: Timestamp) -> Result<(), Refusal> {
         let mut trial = self.clone();
-        if !self.is_awake(id) && !sets_going(command) {
-            trial.note_down(id, command, now)?;
-            *self = trial;
-            return Ok(());
-        }
-        let mut told = true;
-        if !self.is_awake(id) {
-            let was_unsure = trial.task(id).is_some_and(is_unsure);
-            trial.cut_off(id, now);
-            // The person has to see first what may have happened; a second order goes on.
-            told = was_unsure || !trial.task(id).is_some_and(is_unsure);
-        }
-        if told || *command != Command::Resume {
+        if self.is_awake(id) {
             trial.follow(id, command, now)?;
-        }
-        if sets_going(command) {
-            trial.woken.insert(id);
+        } else if sets_going(command) {
+            trial.wake(id, command, now)?;
+        } else {
+            trial.note_down(id, command, now)?;
         }
         *self = trial;
+        Ok(())
+    }
+
+    /// An order that has a task worked on again that was left.
+    fn wake(&mut self, id: TaskId, command: &Command, now: Timestamp) -> Result<(), Refusal> {
+        let was_unsure = self.task(id).is_some_and(is_unsure);
+        self.cut_off(id, now);
+        // The person has to see first what may have happened; a second order goes on.
+        let is_news = !was_unsure && self.task(id).is_some_and(is_unsure);
+        if !is_news || *command != Command::Resume {
+            self.follow(id, command, now)?;
+        }
+        self.woken.insert(id);
         Ok(())
     }
 
@@ -296,7 +298,8 @@ impl Draft {
         self.touch(id);
     }
 
-    /// Turns and processes that the log leaves open ended with the process that ran them; how is not known.
+    /// Turns and processes that the log leaves open ended with the NEXUS that ran them; how is
+    /// not known.
     pub fn cut_off(&mut self, id: TaskId, now: Timestamp) {
         self.tell_of_account(id, now);
         self.observe(id, &Report::LeftBehind, now);

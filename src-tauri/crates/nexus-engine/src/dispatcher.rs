@@ -101,6 +101,8 @@ pub(crate) struct Dispatcher {
     pub(crate) inbox: mpsc::Receiver<Input>,
     /// The disk is full, and the room that was kept back is being used up.
     pub(crate) spends_reserve: bool,
+    /// Room that was kept back was given up, and nothing is begun before it is kept again.
+    pub(crate) owes_reserve: bool,
 }
 
 /// What the loop does next.
@@ -275,21 +277,27 @@ impl Dispatcher {
             store.release_reserve()
         });
         self.spends_reserve = matches!(given.await, Ok(Ok(1..)));
+        self.owes_reserve |= self.spends_reserve;
         self.spends_reserve
     }
 
     /// Tries whether the log can be written again.
     async fn can_record(&mut self) -> bool {
-        let store = Arc::clone(&self.store);
+        let (store, owes_reserve) = (Arc::clone(&self.store), self.owes_reserve);
         let tried = tokio::task::spawn_blocking(move || {
             let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
             store.try_to_write()?;
-            // Without room to end in order nothing is begun again.
-            store.keep_reserve()
+            // A disk that never had room for a reserve must not wait for one.
+            if owes_reserve {
+                store.keep_reserve()
+            } else {
+                Ok(true)
+            }
         });
         match tried.await {
             Ok(Ok(true)) => {
                 self.spends_reserve = false;
+                self.owes_reserve = false;
                 self.shared.mend();
                 true
             }

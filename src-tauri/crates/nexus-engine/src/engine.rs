@@ -102,6 +102,7 @@ impl Engine {
             hands: Hands::new(tools),
             inbox: receiver,
             spends_reserve: false,
+            owes_reserve: false,
         };
         tokio::spawn(dispatcher.run());
         Ok(engine)

@@ -31,12 +31,7 @@ fn agent(seat: Role, tasks: &[Arc<Task>]) -> AgentView {
             |sum, step| sum.plus(step.usage),
         );
     let busy = steps().find(|(_, step)| matches!(step.state, StepState::Running { .. }));
-    let parked = steps().find(|(_, step)| {
-        matches!(
-            step.state,
-            StepState::Parked { .. } | StepState::Backoff { .. }
-        )
-    });
+    let parked = steps().find(|(task, step)| stage(task, step) == StageStateView::Parked);
     let planning = live
         .clone()
         .find(|task| seat == Role::Prime && task.plan.is_none());
