@@ -115,6 +115,7 @@ export function card(part: Partial<TaskCard> & { state: TaskState }): TaskCard {
     hold: null,
     paused: part.state === 'paused' ? 'person' : null,
     queued: false,
+    interrupted: false,
     created_at: ago(60),
     started_at: null,
     updated_at: ago(1),

@@ -1317,6 +1317,8 @@ export interface components {
             hold?: components["schemas"]["HoldView"] | null;
             /** Format: uuid */
             id: string;
+            /** @description It was left in the middle, and nobody works on it. `resume` carries it on. */
+            interrupted: boolean;
             /** Format: int32 */
             lines_added?: number | null;
             /** Format: int32 */

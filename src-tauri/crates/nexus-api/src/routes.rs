@@ -108,7 +108,7 @@ fn honest(app: &App, task: &Task, card: TaskCard) -> TaskCard {
     if app.engine.works_on(task.id) {
         card
     } else {
-        present::left_alone(card)
+        present::left_alone(task, card)
     }
 }
 
@@ -191,7 +191,7 @@ async fn get_task(State(app): State<App>, Path(id): Path<String>) -> Answered<Ta
     Ok(Json(if works {
         view
     } else {
-        present::page_left_alone(view)
+        present::page_left_alone(&task, view)
     }))
 }
 

@@ -208,6 +208,8 @@ pub struct TaskCard {
     pub paused: Option<PauseView>,
     /// It was started and waits for a free place.
     pub queued: bool,
+    /// It was left in the middle, and nobody works on it. `resume` carries it on.
+    pub interrupted: bool,
     pub created_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,

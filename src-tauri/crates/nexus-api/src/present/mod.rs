@@ -171,6 +171,7 @@ pub fn card(task: &Task) -> TaskCard {
             | Phase::Cancelled { .. } => None,
         },
         queued: task.phase == Phase::Queued,
+        interrupted: false,
         budget_usd: dollars(task.budget),
         created_at: time(task.created_at),
         started_at: task.started_at.map(time),
@@ -252,12 +253,9 @@ fn attempt(attempt: &Attempt) -> AttemptView {
 }
 
 /// The card of a task that its engine left in the middle and nobody has taken up since.
-pub fn left_alone(mut card: TaskCard) -> TaskCard {
-    let in_motion = matches!(
-        card.state,
-        TaskStateView::Planning | TaskStateView::Working | TaskStateView::NeedsYou
-    );
-    if in_motion {
+pub fn left_alone(task: &Task, mut card: TaskCard) -> TaskCard {
+    if !task.is_at_rest() {
+        card.interrupted = true;
         card.note = format!(
             "interrupted, nobody is at work: go on with `nexus resume {}`",
             card.name
@@ -272,9 +270,12 @@ pub fn left_alone(mut card: TaskCard) -> TaskCard {
 }
 
 /// A task page that does not say somebody is at work; see [`left_alone`].
-pub fn page_left_alone(mut view: TaskView) -> TaskView {
-    view.card = left_alone(view.card);
-    view.questions.clear();
+pub fn page_left_alone(task: &Task, mut view: TaskView) -> TaskView {
+    view.card = left_alone(task, view.card);
+    // They stay open, and an answer is kept until it is asked again.
+    for question in &mut view.questions {
+        question.waiting = false;
+    }
     for step in &mut view.steps {
         step.state = left_waiting(step.state);
     }

@@ -42,7 +42,7 @@ impl Resume {
         let interrupted: Vec<TaskCard> = board
             .tasks
             .into_iter()
-            .filter(is_interrupted)
+            .filter(|card| card.interrupted)
             .rev()
             .collect();
         if interrupted.is_empty() {
@@ -92,19 +92,5 @@ async fn resume(client: &Client, card: &TaskCard) -> Result<(), Failure> {
         // It came to its end meanwhile; following it will say so.
         Err(CallError::Refused(_)) => Ok(()),
         Err(error @ CallError::Gone) => Err(error.into()),
-    }
-}
-
-/// Would go on, if somebody worked on it?
-fn is_interrupted(card: &TaskCard) -> bool {
-    match card.state {
-        TaskStateView::Planning | TaskStateView::Working | TaskStateView::NeedsYou => true,
-        TaskStateView::Backlog => card.queued,
-        // Being applied.
-        TaskStateView::Review => !card.actions.contains(&ActionView::Discard),
-        TaskStateView::Done
-        | TaskStateView::Paused
-        | TaskStateView::Failed
-        | TaskStateView::Cancelled => false,
     }
 }
