@@ -259,7 +259,9 @@ impl TestEnv {
     pub fn log(&self) -> Vec<Value> {
         let path = self.home().join(".fake-claude/log.jsonl");
         let log = fs::read_to_string(path).unwrap_or_default();
-        let lines = log.lines().map(serde_json::from_str);
+        // The double may be in the middle of its next line.
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let lines = whole.lines().map(serde_json::from_str);
         lines.collect::<Result<_, _>>().unwrap()
     }
 
