@@ -23,7 +23,8 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use nexus_core::{
-    ANSWER_WITHIN, Command, Limits, Permissions, PlannerKind, ProjectPath, Task, Team, Usd,
+    ANSWER_WITHIN, Command, Limits, Permissions, PlannerKind, Priority, ProjectPath, Task, Team,
+    Terms, Usd,
 };
 use nexus_engine::{ChangeStream, Engine, Machine};
 use serde::Deserialize;
@@ -157,6 +158,7 @@ async fn create_task(
             planner: match new.planner {
                 PlannerView::Standard => PlannerKind::Standard,
                 PlannerView::Openai => PlannerKind::Openai,
+                PlannerView::Claude => PlannerKind::Claude,
             },
             permissions: match new.permissions {
                 PermissionsView::Ask => Permissions::Ask,
@@ -176,9 +178,32 @@ async fn create_task(
             start: new.start,
             attended: !new.unattended,
             trust_once: new.trust_once,
+            priority: priority(new.priority),
+            terms: terms(&app, new.terms)?,
         })
         .await?;
     Ok((StatusCode::CREATED, Json(present::card(&task))))
+}
+
+fn priority(priority: PriorityView) -> Priority {
+    match priority {
+        PriorityView::Critical => Priority::Critical,
+        PriorityView::High => Priority::High,
+        PriorityView::Normal => Priority::Normal,
+        PriorityView::Low => Priority::Low,
+    }
+}
+
+fn terms(app: &App, terms: TermsView) -> Result<Terms, ApiError> {
+    let after = terms.after.iter().map(|name| Ok(find(app, name)?.id));
+    Ok(Terms {
+        plan_first: terms.plan_first,
+        seats: terms.seats,
+        checklist: terms.checklist,
+        after: after.collect::<Result<_, ApiError>>()?,
+        shares_context: terms.shares_context,
+        template: terms.template,
+    })
 }
 
 /// A task with everything its page shows. `id` is its id or its short name.

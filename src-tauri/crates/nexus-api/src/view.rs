@@ -57,6 +57,37 @@ pub enum PlannerView {
     Standard,
     /// An OpenAI-compatible model.
     Openai,
+    /// Claude Code itself, in a session of its own that reads only.
+    Claude,
+}
+
+/// How urgent a task or a step is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PriorityView {
+    Critical,
+    High,
+    #[default]
+    Normal,
+    Low,
+}
+
+/// How a task is gone about, beyond the wish itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TermsView {
+    /// The plan is shown and waits for a yes before any agent begins.
+    pub plan_first: bool,
+    /// How many agents of one role may work side by side; `null` for 3.
+    pub seats: Option<u32>,
+    /// What has to be true of the result: judged by Beta and by the person.
+    pub checklist: Vec<String>,
+    /// Tasks that have to be done before this one is begun, by id or short name.
+    pub after: Vec<String>,
+    /// What those tasks handed over is told to this team.
+    pub shares_context: bool,
+    /// The name of the template it was made from.
+    pub template: Option<String>,
 }
 
 /// How freely the agents may act.
@@ -741,6 +772,10 @@ pub struct NewTask {
     /// Nobody can answer questions: what would be asked is denied and reported.
     #[serde(default)]
     pub unattended: bool,
+    #[serde(default)]
+    pub priority: PriorityView,
+    #[serde(default)]
+    pub terms: TermsView,
 }
 
 fn claude() -> TeamView {

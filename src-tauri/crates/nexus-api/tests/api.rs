@@ -79,6 +79,8 @@ impl Scene {
             start: false,
             trust_once: false,
             unattended: true,
+            priority: PriorityView::Normal,
+            terms: TermsView::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A plan: steps, who takes them, and what each waits for.
 
-use crate::{Priority, Requirements, Role, StepId};
+use crate::{Priority, Requirements, Role, StepId, Usd};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -51,6 +51,47 @@ pub struct PlannedStep {
     pub after: Vec<StepId>,
     #[serde(default)]
     pub priority: Priority,
+    /// Files and folders it may touch, relative to the project; a folder stands for all that
+    /// is in it. Empty where it may touch anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// Checks that prove it, as command lines. Told to the agent; NEXUS itself runs only the
+    /// checks that the person trusted the folder with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<String>,
+    /// What the planner thinks it will take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<Estimate>,
+}
+
+/// What a step is thought to take. A guess, and shown as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Working time of its agent.
+    pub seconds: u64,
+    /// `None` where no price is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Usd>,
+}
+
+impl PlannedStep {
+    /// A step of this kind with nothing but its words: it waits for nothing and may touch
+    /// anything.
+    pub fn new(id: StepId, kind: StepKind, title: String, description: String) -> Self {
+        Self {
+            id,
+            kind,
+            role: kind.role(),
+            title,
+            description,
+            requirements: Requirements::default(),
+            after: Vec::new(),
+            priority: Priority::Normal,
+            paths: Vec::new(),
+            checks: Vec::new(),
+            estimate: None,
+        }
+    }
 }
 
 /// A plan whose steps can all be reached. A new one is made by [`Plan::new`] alone.
@@ -88,15 +129,12 @@ impl Plan {
 
     /// The pipeline used without a planner: analysis → implementation → tests → validation.
     pub fn standard(title: &str) -> Self {
-        let step = |id: u32, kind: StepKind, description: &str| PlannedStep {
-            id: StepId(id),
-            kind,
-            role: kind.role(),
-            title: format!("{}: {title}", capitalised(kind.name())),
-            description: description.to_owned(),
-            requirements: Requirements::default(),
-            after: (id > 1).then(|| StepId(id - 1)).into_iter().collect(),
-            priority: Priority::Normal,
+        let step = |id: u32, kind: StepKind, description: &str| {
+            let title = format!("{}: {title}", capitalised(kind.name()));
+            PlannedStep {
+                after: (id > 1).then(|| StepId(id - 1)).into_iter().collect(),
+                ..PlannedStep::new(StepId(id), kind, title, description.to_owned())
+            }
         };
         let steps = vec![
             step(

@@ -123,6 +123,18 @@ pub struct LineCount {
     pub removed: u32,
 }
 
+/// What was done to one file, line by line, as far as it is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePatch {
+    pub path: ProjectPath,
+    pub change: ChangeKind,
+    /// Without line endings, in the order of the file. Empty for a binary file.
+    pub removed: Vec<String>,
+    pub added: Vec<String>,
+    /// There was more than is kept here, or the file is binary.
+    pub cut: bool,
+}
+
 /// One file operation of an accept: turn this content of the person's file into that one.
 ///
 /// `None` is "no such file". The operation is done when the file already has `new`, due when

@@ -36,6 +36,7 @@ fn spec() -> TaskSpec {
         answer_within: ANSWER_WITHIN,
         fingerprint: String::new(),
         attended: true,
+        terms: Terms::default(),
     }
 }
 

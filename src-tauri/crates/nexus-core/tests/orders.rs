@@ -128,6 +128,7 @@ proptest! {
             answer_within: ANSWER_WITHIN,
             fingerprint: String::new(),
             attended: true,
+            terms: Terms::default(),
         };
         let mut log = vec![(Event::TaskCreated { spec: Box::new(spec.clone()) }, now)];
         let mut task = Task::new(id, spec, now);

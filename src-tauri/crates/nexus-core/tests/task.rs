@@ -41,6 +41,7 @@ impl Desk {
             answer_within: ANSWER_WITHIN,
             fingerprint: String::new(),
             attended: !options.contains("unattended"),
+            terms: Terms::default(),
         };
         let created = Event::TaskCreated {
             spec: Box::new(spec.clone()),

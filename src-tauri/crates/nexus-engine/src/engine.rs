@@ -14,7 +14,7 @@ use nexus_agent::Sample;
 use nexus_core::{
     ANSWER_WITHIN, Answer, ApprovalId, Awake, Command, DayCaps, Desk, Floor, FloorEvent, Limits,
     Permissions, PlannerKind, Priority, Project, ProjectId, ProjectPath, RuleId, Task, TaskId,
-    TaskSpec, Team, TurnOutcome, Usd,
+    TaskSpec, Team, Terms, TurnOutcome, Usd,
 };
 use nexus_store::{Reader, Store, StoreKey, Transcripts};
 use nexus_workspace::{Git, Patch, ProjectConfig, Repository, Source};
@@ -56,6 +56,8 @@ pub struct NewTask {
     pub attended: bool,
     /// The person trusts the folder with the commands it has now, for this task alone.
     pub trust_once: bool,
+    pub priority: Priority,
+    pub terms: Terms,
 }
 
 impl Engine {
@@ -250,12 +252,13 @@ impl Engine {
             team: new.team,
             planner: new.planner,
             permissions: new.permissions,
-            priority: Priority::Normal,
+            priority: new.priority,
             budget: new.budget,
             limits: new.limits,
             answer_within: new.answer_within,
             fingerprint: String::new(),
             attended: new.attended,
+            terms: new.terms,
         };
         spec.check()?;
         let facts = self.inspect(&new.folder).await?;
@@ -314,6 +317,8 @@ impl Engine {
             start: true,
             attended: true,
             trust_once: false,
+            priority: Priority::Normal,
+            terms: Terms::default(),
         })
         .await
     }

@@ -147,6 +147,8 @@ async fn bring_to_its_end(engine: &Engine, project: &Path, number: usize) -> Tas
         start: true,
         attended: true,
         trust_once: false,
+        priority: Priority::Normal,
+        terms: Terms::default(),
     };
     let id = engine.create(new).await.unwrap().id;
     let ended = |task: &Task| {

@@ -7,7 +7,7 @@
 use super::{NoPlan, PlanBrief, Planner, listing::listing};
 use crate::BaseUrl;
 use async_trait::async_trait;
-use nexus_core::{BadPlan, Plan, PlannedStep, Priority, Requirements, StepId, StepKind};
+use nexus_core::{BadPlan, Plan, PlannedStep, StepId, StepKind};
 use reqwest::{Client, Response, StatusCode, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -357,15 +357,10 @@ fn read_step(number: u32, step: Value) -> Result<PlannedStep, String> {
             "its description has {bytes} bytes, at most {DESCRIPTION_LIMIT} fit"
         ));
     }
+    let description = draft.description.trim().replace('\0', "");
     Ok(PlannedStep {
-        id: StepId(number),
-        kind: draft.kind,
-        role: draft.kind.role(),
-        title,
-        description: draft.description.trim().replace('\0', ""),
-        requirements: Requirements::default(),
         after: draft.after.into_iter().map(StepId).collect(),
-        priority: Priority::Normal,
+        ..PlannedStep::new(StepId(number), draft.kind, title, description)
     })
 }
 

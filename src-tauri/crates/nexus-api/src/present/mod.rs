@@ -639,6 +639,7 @@ pub fn task(task: &Task, data: &DataDir) -> TaskView {
         planner: match task.spec.planner {
             PlannerKind::Standard => PlannerView::Standard,
             PlannerKind::Openai => PlannerView::Openai,
+            PlannerKind::Claude => PlannerView::Claude,
         },
         permissions: permissions(task.spec.permissions),
         not_contained: task.spec.permissions == Permissions::All,

@@ -81,6 +81,8 @@ enum Planner {
     Standard,
     /// An OpenAI-compatible model; needs a key.
     Openai,
+    /// Claude Code itself, reading only.
+    Claude,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, ValueEnum)]
@@ -141,6 +143,7 @@ impl Execute {
             planner: match self.planner {
                 Planner::Standard => PlannerView::Standard,
                 Planner::Openai => PlannerView::Openai,
+                Planner::Claude => PlannerView::Claude,
             },
             permissions: match self.permissions {
                 Permissions::Ask => PermissionsView::Ask,
@@ -158,6 +161,8 @@ impl Execute {
             start: true,
             trust_once: true,
             unattended: !attended,
+            priority: PriorityView::Normal,
+            terms: TermsView::default(),
         };
         if self.permissions == Permissions::All {
             terminal::tell("any command may run on this machine: not contained");

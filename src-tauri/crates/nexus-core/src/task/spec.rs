@@ -1,7 +1,7 @@
 //! What a task was asked to be.
 
 use super::Limits;
-use crate::{Permissions, Priority, ProjectId, Usd};
+use crate::{Permissions, Priority, ProjectId, TaskId, Usd};
 use serde::{Deserialize, Serialize};
 
 /// Who carries the task out.
@@ -22,6 +22,38 @@ pub enum PlannerKind {
     Standard,
     /// An OpenAI-compatible model.
     Openai,
+    /// Claude Code itself.
+    Claude,
+}
+
+/// How the task is gone about, beyond the wish itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// The plan is shown and waits for a yes before any agent begins.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub plan_first: bool,
+    /// How many agents of one role may work side by side. `None` for
+    /// [`Terms::SEATS`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seats: Option<u32>,
+    /// What has to be true of the result: judged by Beta and by the person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checklist: Vec<String>,
+    /// Tasks that have to be done before this one is begun.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<TaskId>,
+    /// What those tasks handed over is told to this team.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shares_context: bool,
+    /// The name of the template it was made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+}
+
+impl Terms {
+    /// How many agents of one role work side by side in a task when nothing else is said.
+    pub const SEATS: u32 = 3;
 }
 
 /// What the person wants, where, and within which bounds.
@@ -53,6 +85,8 @@ pub struct TaskSpec {
     pub fingerprint: String,
     /// Somebody can answer questions. When not, what would be asked is denied and reported.
     pub attended: bool,
+    #[serde(default)]
+    pub terms: Terms,
 }
 
 /// A person may sleep over a question, and it costs nothing to wait.

@@ -783,14 +783,9 @@ fn some_step(number: usize, world: &mut World) -> PlannedStep {
     let before = (1..number).filter(|_| world.hands.percent(40));
     let id = |number: usize| StepId(u32::try_from(number).unwrap());
     let after: Vec<_> = before.collect();
+    let title = format!("{} {}", kind.name(), number % 3);
     PlannedStep {
-        id: id(number),
-        kind,
-        role: kind.role(),
-        title: format!("{} {}", kind.name(), number % 3),
-        description: String::new(),
-        requirements: nexus_core::Requirements::default(),
         after: after.into_iter().map(id).collect(),
-        priority: nexus_core::Priority::Normal,
+        ..PlannedStep::new(id(number), kind, title, String::new())
     }
 }

@@ -109,6 +109,7 @@ fn some_task(world: &mut World) -> (TaskId, TaskSpec) {
         budget: people.percent(30).then_some(Usd::from_micros(cap)),
         fingerprint: String::new(),
         attended: people.percent(85),
+        terms: nexus_core::Terms::default(),
     };
     (task_id(world.made), spec)
 }

@@ -64,6 +64,7 @@ impl Script {
             answer_within: ANSWER_WITHIN,
             fingerprint: String::new(),
             attended: true,
+            terms: Terms::default(),
         };
         let spec = Box::new(spec);
         let plan = Plan::standard("Fix the sum");

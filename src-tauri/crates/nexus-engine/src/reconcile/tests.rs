@@ -57,6 +57,7 @@ impl Scene {
             answer_within: ANSWER_WITHIN,
             fingerprint: String::new(),
             attended: true,
+            terms: Terms::default(),
         });
         let created = Event::TaskCreated { spec };
         let stream = Self::id().to_string();

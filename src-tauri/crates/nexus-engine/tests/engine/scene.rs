@@ -254,6 +254,8 @@ impl Scene {
             start: true,
             attended: true,
             trust_once: false,
+            priority: Priority::Normal,
+            terms: Terms::default(),
         };
         change(&mut new);
         self.engine.create(new).await.unwrap()

@@ -287,6 +287,8 @@ async fn an_untrusted_folder_gets_no_task() {
         start: true,
         attended: true,
         trust_once: false,
+        priority: Priority::Normal,
+        terms: Terms::default(),
     };
     let error = scene.engine.create(new).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Untrusted);
