@@ -3,6 +3,7 @@
 //! Every call names its git directory, has an empty environment but for what is set here, and
 //! a deadline. No call reads a configuration, hook or attribute file that NEXUS did not write.
 
+use crate::plain_file::Head;
 use std::{
     ffi::{OsStr, OsString},
     fmt,
@@ -169,6 +170,7 @@ impl Git {
             index: None,
             settings: &[],
             input: Vec::new(),
+            may_answer_no: false,
         }
     }
 }
@@ -194,6 +196,8 @@ pub(crate) struct Call<'a> {
     index: Option<PathBuf>,
     settings: &'static [&'static str],
     input: Vec<u8>,
+    /// A low status that is not 0 is an answer and no failure.
+    may_answer_no: bool,
 }
 
 /// What a call printed.
@@ -202,6 +206,9 @@ struct Printed {
     /// More was to come, and the call was stopped.
     cut: bool,
 }
+
+/// From here on a status says that git could not do what it was asked.
+const FAILURE_STATUS: i32 = 128;
 
 impl Call<'_> {
     /// Works on the files in this folder.
@@ -231,6 +238,12 @@ impl Call<'_> {
         self
     }
 
+    /// Feeds these bytes.
+    pub(crate) fn input(mut self, bytes: Vec<u8>) -> Self {
+        self.input = bytes;
+        self
+    }
+
     /// Runs it for what it does.
     pub(crate) fn run(self) -> Result<(), GitError> {
         self.bytes().map(drop)
@@ -238,7 +251,14 @@ impl Call<'_> {
 
     /// Runs it for what it prints.
     pub(crate) fn bytes(self) -> Result<Vec<u8>, GitError> {
-        Ok(self.execute(u64::MAX)?.bytes)
+        Ok(self.execute(u64::MAX)?.0.bytes)
+    }
+
+    /// Runs it for what it prints and for its answer: yes with status 0, no with a higher one.
+    pub(crate) fn answer(mut self) -> Result<(Vec<u8>, bool), GitError> {
+        self.may_answer_no = true;
+        let (printed, yes) = self.execute(u64::MAX)?;
+        Ok((printed.bytes, yes))
     }
 
     /// Runs it for a text it prints, without the newline at its end. What is not UTF-8 is
@@ -251,7 +271,7 @@ impl Call<'_> {
 
     /// Runs it for at most `limit` bytes of what it prints; true if there was more.
     pub(crate) fn bytes_up_to(self, limit: u64) -> Result<(Vec<u8>, bool), GitError> {
-        let printed = self.execute(limit)?;
+        let (printed, _) = self.execute(limit)?;
         Ok((printed.bytes, printed.cut))
     }
 
@@ -271,7 +291,8 @@ impl Call<'_> {
     }
 
     /// Feeds, reads and waits, on a thread each for the pipes so that none can block another.
-    fn execute(mut self, limit: u64) -> Result<Printed, GitError> {
+    /// Says also whether it ended with status 0, or was stopped because enough was read.
+    fn execute(mut self, limit: u64) -> Result<(Printed, bool), GitError> {
         let operation = self.operation();
         let mut child = self.start()?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -298,8 +319,12 @@ impl Call<'_> {
         let Ok(printed) = printed else {
             return Err(GitError::TimedOut { operation });
         };
-        if printed.cut || ended.is_ok_and(|status| status.success()) {
-            return Ok(printed);
+        let status = ended.ok().and_then(|status| status.code());
+        if printed.cut || status == Some(0) {
+            return Ok((printed, true));
+        }
+        if self.may_answer_no && status.is_some_and(|s| (1..FAILURE_STATUS).contains(&s)) {
+            return Ok((printed, false));
         }
         let message = String::from_utf8_lossy(&complaint).trim().to_owned();
         Err(GitError::Failed { operation, message })
@@ -387,13 +412,18 @@ impl Blobs {
 
     /// The content of one blob.
     pub(crate) fn read(&mut self, blob: &str) -> Result<Vec<u8>, GitError> {
-        self.ask(blob).map_err(|error| GitError::Failed {
+        Ok(self.head(blob, u64::MAX)?.bytes)
+    }
+
+    /// At most the first `limit` bytes of one blob.
+    pub(crate) fn head(&mut self, blob: &str, limit: u64) -> Result<Head, GitError> {
+        self.ask(blob, limit).map_err(|error| GitError::Failed {
             operation: "cat-file".to_owned(),
             message: format!("cannot read {blob}: {error}"),
         })
     }
 
-    fn ask(&mut self, blob: &str) -> io::Result<Vec<u8>> {
+    fn ask(&mut self, blob: &str, limit: u64) -> io::Result<Head> {
         writeln!(self.requests, "{blob}")?;
         self.requests.flush()?;
         let mut header = String::new();
@@ -404,9 +434,14 @@ impl Blobs {
             _ => return Err(io::Error::other(format!("git says `{}`", header.trim()))),
         };
         let mut bytes = Vec::new();
-        self.answers.by_ref().take(size).read_to_end(&mut bytes)?;
+        let mut content = self.answers.by_ref().take(size);
+        content.by_ref().take(limit).read_to_end(&mut bytes)?;
+        let beyond = io::copy(&mut content, &mut io::sink())?;
         self.answers.read_exact(&mut [0])?;
-        Ok(bytes)
+        Ok(Head {
+            bytes,
+            truncated: beyond > 0,
+        })
     }
 }
 

@@ -302,7 +302,7 @@ const PACKS_AT_ONCE: GitVersion = GitVersion {
 
 /// Contents are on the disk when they are recorded, because an accepted change is written from
 /// them, also after a power cut.
-const ONE_SYNC: &[&str] = &[
+pub(crate) const ONE_SYNC: &[&str] = &[
     "core.fsync=committed,loose-object",
     "core.fsyncMethod=batch",
 ];
