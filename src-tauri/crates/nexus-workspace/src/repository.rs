@@ -144,7 +144,7 @@ pub(crate) fn lay_out(dir: &Path, layout: Layout<'_>) -> io::Result<()> {
 
 /// Makes a file say this, and leaves it alone if it does: somebody may be reading it, who must
 /// never see half of it.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     if hint(path, u64::MAX).as_deref() == Some(text) {
         return Ok(());
     }

@@ -8,13 +8,14 @@ use crate::{
     GitError, Limits, Repository, Snapshot, SnapshotError, Source,
     copy::{CopyError, Move, NotCopied, copy_listed},
     plain_file::read_head,
-    repository::{IndexLock, Layout, copy_index, create_private_dir, lay_out},
+    repository::{IndexLock, Layout, copy_index, create_private_dir, lay_out, write_whole},
     rules::Rules,
     snapshot::Recording,
 };
 use nexus_core::{ProjectPath, SnapshotId, TreeId};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
@@ -24,12 +25,15 @@ use std::{
 const PRIVATE: &str = ".nexus-workspace";
 const RECORD: &str = "workspace.json";
 const INDEX: &str = "index";
+/// The paths of files that came with a tree and are left out by its own rules, each ended by a
+/// NUL.
+const HELD: &str = "held";
 const RECORD_LIMIT: u64 = 16 * 1024 * 1024;
 /// Says that the folder is a workspace and how its record is written.
 const FORMAT: &str = "nexus workspace 1";
 
-/// How often a restore looks again. Once is enough unless the ignore rules changed, twice if
-/// they did.
+/// How often a restore looks again. Once is enough unless the ignore rules changed or leave out
+/// files of the tree, twice if they did.
 const RESTORE_ROUNDS: usize = 3;
 
 /// Why a workspace could not be made, opened, restored or removed.
@@ -264,15 +268,15 @@ impl Workspace {
     }
 
     /// Records the workspace as it is now, by the rules of the project's folder. What the
-    /// base holds stays part of it even if it has become ignored.
+    /// base holds stays part of it even if it has become ignored, and so does what a restored
+    /// tree held although it was ignored.
     pub fn snapshot(&self, label: &str) -> Result<Snapshot, SnapshotError> {
-        let tracked = self.repository.paths_of(&self.record.tree)?;
         self.repository.record(&Recording {
             folder: &self.path(),
             index: &self.index(),
             matcher: &self.record.rules.matcher()?,
             limits: &self.record.limits,
-            tracked,
+            tracked: self.tracked()?.into_iter().collect(),
             label,
             parent: Some(&self.record.base),
         })
@@ -281,11 +285,19 @@ impl Workspace {
     /// Puts the content back to exactly `tree`. Files that are not ignored and not in it are
     /// removed; what is ignored stays. Nothing else may work in the workspace meanwhile.
     pub fn restore(&self, tree: &TreeId) -> Result<(), WorkspaceError> {
-        for _ in 0..RESTORE_ROUNDS {
+        if fs::symlink_metadata(self.path()).is_ok_and(|m| !m.is_dir()) {
+            // A link would lead the restore out.
+            return Err(WorkspaceError::NotAWorkspace(self.path()));
+        }
+        for round in 0..RESTORE_ROUNDS {
             // Each round begins by making the index say what is there, so that git knows what
             // to remove. Other ignore rules come back with the files, hence more than one.
-            if self.snapshot("before a restore")?.tree == *tree {
+            let now = self.snapshot("before a restore")?.tree;
+            if now == *tree {
                 return Ok(());
+            }
+            if round > 0 {
+                self.hold_missing(&now, tree)?;
             }
             let _lock = IndexLock::take(&self.index()).map_err(storage(&self.index()))?;
             let args = ["read-tree", "--reset", "-u", tree.as_str()];
@@ -298,14 +310,52 @@ impl Workspace {
         Err(WorkspaceError::StillChanging(self.path()))
     }
 
-    fn index(&self) -> PathBuf {
-        self.dir.join(PRIVATE).join(INDEX)
+    /// The files that are part of the workspace even if they are ignored.
+    pub(crate) fn tracked(&self) -> Result<BTreeSet<String>, SnapshotError> {
+        let mut tracked = BTreeSet::from_iter(self.repository.paths_of(&self.record.tree)?);
+        tracked.extend(self.held()?.into_iter().map(String::from));
+        Ok(tracked)
     }
+
+    /// Remembers files of a tree that a snapshot misses right after the tree was put here: the
+    /// rules in the tree leave them out. A merge makes such trees, when one side adds a rule
+    /// and the other a file.
+    fn hold_missing(&self, now: &TreeId, tree: &TreeId) -> Result<(), WorkspaceError> {
+        let missing = self.repository.operations(now, tree)?.into_iter();
+        let missing = missing.filter(|o| o.old.is_none()).map(|o| o.path);
+        let mut held = BTreeSet::from_iter(self.held()?);
+        held.extend(missing);
+        let text: String = held.iter().map(|path| format!("{path}\0")).collect();
+        write_whole(&self.private(HELD), &text).map_err(storage(&self.private(HELD)))
+    }
+
+    fn held(&self) -> Result<Vec<ProjectPath>, SnapshotError> {
+        let path = self.private(HELD);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(SnapshotError::Storage { path, source }),
+        };
+        let paths = text.split_terminator('\0').map(ProjectPath::parse);
+        Ok(paths.flatten().collect())
+    }
+
+    fn index(&self) -> PathBuf {
+        self.private(INDEX)
+    }
+
+    /// A file of ours beside the copy.
+    pub(crate) fn private(&self, name: &str) -> PathBuf {
+        self.dir.join(PRIVATE).join(name)
+    }
+}
+
+fn is_dir(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_dir())
 }
 
 fn read_record(dir: &Path) -> Result<Record, WorkspaceError> {
     let not_ours = || WorkspaceError::NotAWorkspace(dir.to_owned());
-    let is_dir = |path: &Path| fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
     if !is_dir(dir) || !is_dir(&dir.join(PRIVATE)) {
         return Err(not_ours());
     }

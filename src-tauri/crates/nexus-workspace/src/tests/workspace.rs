@@ -1,7 +1,8 @@
 //! What a workspace is, and that it comes and goes whole.
 
 use super::{Place, contents, mode_of, path, run_git, set_mode, symlink, write};
-use crate::{NotCopiedReason, WorkspaceError, remove_workspace};
+use crate::{Merge, MergeLabels, NotCopiedReason, WorkspaceError, remove_workspace};
+use nexus_core::ChangeKind;
 use std::{
     fs,
     time::{Duration, SystemTime},
@@ -141,6 +142,72 @@ fn a_restore_wins_over_ignored_files_that_are_in_the_way() {
     workspace.restore(workspace.base_tree()).unwrap();
     assert_eq!(fs::read_to_string(files.join("out")).unwrap(), "file");
     assert_eq!(fs::read_to_string(files.join("lib/x")).unwrap(), "1");
+}
+
+#[test]
+fn a_tree_with_files_that_its_own_rules_leave_out_is_restored_and_stays_whole() {
+    let place = Place::plain();
+    place.write("a", "1").write(".gitignore", "cache\n");
+    let workspace = place.workspace();
+    let files = workspace.path();
+    write(&files, "seed.db", "1");
+    write(&files, "deep/seed.db", "1");
+    let added = workspace.snapshot("a file").unwrap().tree;
+    workspace.restore(workspace.base_tree()).unwrap();
+    write(&files, ".gitignore", "cache\n*.db\n");
+    let ruled = workspace.snapshot("a rule").unwrap().tree;
+    let labels = MergeLabels {
+        ours: "o",
+        theirs: "t",
+    };
+    let merged = place
+        .repository()
+        .merge(workspace.base_tree(), &added, &ruled, labels);
+    let Merge::Clean { tree } = merged.unwrap() else {
+        panic!("a file and a rule are in nobody's way");
+    };
+    write(&files, "ignored.db", "stays");
+
+    workspace.restore(&tree).unwrap();
+    assert_eq!(workspace.snapshot("again").unwrap().tree, tree);
+    assert!(files.join("ignored.db").exists());
+    write(&files, "seed.db", "2");
+    fs::remove_file(files.join("deep/seed.db")).unwrap();
+    let changed = workspace.snapshot("changed").unwrap().tree;
+    let changes = place.repository().diff(&tree, &changed).unwrap();
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|c| (c.path.as_str(), c.change))
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            ("deep/seed.db", ChangeKind::Deleted),
+            ("seed.db", ChangeKind::Modified)
+        ]
+    );
+    workspace.restore(workspace.base_tree()).unwrap();
+    assert!(!files.join("seed.db").exists());
+    workspace.restore(&changed).unwrap();
+    assert_eq!(fs::read_to_string(files.join("seed.db")).unwrap(), "2");
+}
+
+#[test]
+fn a_restore_does_not_follow_a_link_in_the_place_of_the_copy() {
+    let place = Place::plain();
+    place.write("a", "1");
+    let workspace = place.workspace();
+    let outside = place.path("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("theirs"), "").unwrap();
+    fs::remove_dir_all(workspace.path()).unwrap();
+    symlink(&outside, workspace.path()).unwrap();
+    let refused = workspace.restore(workspace.base_tree());
+    assert!(
+        matches!(refused, Err(WorkspaceError::NotAWorkspace(_))),
+        "{refused:?}"
+    );
+    assert!(outside.join("theirs").exists() && !outside.join("a").exists());
 }
 
 #[test]
