@@ -182,6 +182,7 @@ fn adjust_python_environment(dir: &Path, project: &Move<'_>) -> Result<(), CopyE
     }
     let mut libraries = files_in(&dir.join("lib"));
     libraries.push(dir.join("Lib"));
+    libraries.retain(|lib| fs::symlink_metadata(lib).is_ok_and(|m| m.is_dir()));
     for packages in libraries.iter().map(|lib| lib.join("site-packages")) {
         for file in files_in(&packages) {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -193,8 +194,11 @@ fn adjust_python_environment(dir: &Path, project: &Move<'_>) -> Result<(), CopyE
     Ok(())
 }
 
-/// What lies in a folder; nothing if it is none.
+/// What lies in a folder; nothing if it is none. A link to one may lead out.
 fn files_in(dir: &Path) -> Vec<PathBuf> {
+    if !fs::symlink_metadata(dir).is_ok_and(|m| m.is_dir()) {
+        return Vec::new();
+    }
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
 }

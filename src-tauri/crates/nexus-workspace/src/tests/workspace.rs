@@ -318,6 +318,43 @@ fn a_python_environment_leads_into_the_copy() {
 }
 
 #[test]
+fn a_python_environment_with_links_in_it_is_not_adjusted_through_them() {
+    let place = Place::git();
+    let project = place.project.display().to_string();
+    let outside = place.path("outside");
+    let packages = "lib/python3.11/site-packages";
+    write(
+        &outside,
+        "bin/tool",
+        format!("#!{project}/.venv/bin/python\n"),
+    );
+    write(
+        &outside,
+        &format!("{packages}/x.pth"),
+        format!("{project}/src\n"),
+    );
+    place
+        .write(".gitignore", "env-*\n")
+        .write("env-1/pyvenv.cfg", "")
+        .write("env-2/pyvenv.cfg", "")
+        .write("env-2/lib/x", "")
+        .write("env-3/pyvenv.cfg", "")
+        .write("env-3/lib/python3.11/x", "");
+    for (at, to) in [
+        ("env-1/bin", "bin"),
+        ("env-1/lib", "lib"),
+        ("env-2/lib/python3.11", "lib/python3.11"),
+        ("env-3/lib/python3.11/site-packages", packages),
+    ] {
+        symlink(outside.join(to), place.at(at)).unwrap();
+    }
+    let before = contents(&outside);
+    let workspace = place.workspace_with(&["env-1", "env-2", "env-3"]);
+    assert!(workspace.path().join("env-1/bin").is_symlink());
+    assert_eq!(contents(&outside), before);
+}
+
+#[test]
 fn a_workspace_that_cannot_be_made_leaves_nothing() {
     let place = Place::git();
     place
