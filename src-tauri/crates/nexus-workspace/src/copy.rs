@@ -1,9 +1,10 @@
-//! Brings things into a workspace that a snapshot leaves out and checks need, such as
-//! installed packages.
+//! Brings things into a workspace that a snapshot leaves out and work needs, such as installed
+//! packages.
 //!
 //! Files share their blocks with the originals where the file system can do that. Links stay
 //! links; one that is to be copied by name is not followed, and neither is one on the way.
 
+use crate::plain_file::is_absent;
 use nexus_core::ProjectPath;
 use std::{
     fmt,
@@ -28,6 +29,12 @@ pub enum NotCopiedReason {
     Link,
     /// It is neither a file nor a folder.
     Special,
+    /// It is more than may be copied, or what was copied before left too little room for it.
+    TooMuch,
+    /// It, or something in it, could not be read.
+    Unreadable,
+    /// Its name is not UTF-8.
+    NotUtf8,
 }
 
 impl fmt::Display for NotCopiedReason {
@@ -36,6 +43,9 @@ impl fmt::Display for NotCopiedReason {
             Self::Absent => "it is not there",
             Self::Link => "it is a link, or lies behind one",
             Self::Special => "it is neither a file nor a folder",
+            Self::TooMuch => "it is too much to be copied",
+            Self::Unreadable => "it, or something in it, cannot be read",
+            Self::NotUtf8 => "its name is not UTF-8",
         })
     }
 }
@@ -78,6 +88,111 @@ pub(crate) fn copy_listed(
         adjust_python_environment(&to, project)?;
     }
     Ok(not_copied)
+}
+
+/// How much is copied, at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CopyLimit {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What something weighs, with all that is in it. The lighter one needs fewer bytes.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Weight {
+    bytes: u64,
+    files: u64,
+}
+
+impl CopyLimit {
+    fn without(self, weight: Weight) -> Option<Self> {
+        Some(Self {
+            files: self.files.checked_sub(weight.files)?,
+            bytes: self.bytes.checked_sub(weight.bytes)?,
+        })
+    }
+}
+
+/// Copies each of these whole or not at all, the lightest first, for as long as they fit. What
+/// is there already is left alone.
+///
+/// A thing is put together in `aside`, an empty folder on the same disk, so that half of it is
+/// never taken for the whole.
+pub(crate) fn copy_within(
+    limit: CopyLimit,
+    list: Vec<ProjectPath>,
+    into: &Path,
+    aside: &Path,
+    project: &Move<'_>,
+) -> Result<Vec<NotCopied>, CopyError> {
+    let mut not_copied = Vec::new();
+    let mut weighed = Vec::new();
+    for path in list.into_iter().filter(|path| !is_there(into, path)) {
+        match weigh(&project.from.join(path.as_str()), limit) {
+            Ok(weight) => weighed.push((weight, path)),
+            Err(reason) => not_copied.push(NotCopied { path, reason }),
+        }
+    }
+    weighed.sort();
+    let mut left = limit;
+    for (n, (weight, path)) in weighed.into_iter().enumerate() {
+        let Some(rest) = left.without(weight) else {
+            let reason = NotCopiedReason::TooMuch;
+            not_copied.push(NotCopied { path, reason });
+            continue;
+        };
+        match bring(&path, into, &aside.join(n.to_string()), project) {
+            Ok(()) => left = rest,
+            Err(error) if is_out_of_reach(&error.source) => {
+                let reason = NotCopiedReason::Unreadable;
+                not_copied.push(NotCopied { path, reason });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(not_copied)
+}
+
+fn bring(
+    path: &ProjectPath,
+    into: &Path,
+    aside: &Path,
+    project: &Move<'_>,
+) -> Result<(), CopyError> {
+    let from = project.from.join(path.as_str());
+    copy(&from, aside, project)?;
+    adjust_python_environment(aside, project)?;
+    create_parents(into, path)?;
+    let placed = fs::rename(aside, into.join(path.as_str()));
+    placed.map_err(|source| CopyError { path: from, source })
+}
+
+/// Does the error say that it is kept from us, or was gone before it could be read?
+fn is_out_of_reach(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied || is_absent(error)
+}
+
+/// What something weighs; follows no link.
+fn weigh(path: &Path, limit: CopyLimit) -> Result<Weight, NotCopiedReason> {
+    let unreadable = |_: io::Error| NotCopiedReason::Unreadable;
+    let metadata = fs::symlink_metadata(path).map_err(unreadable)?;
+    if !(metadata.is_file() || metadata.is_dir() || metadata.is_symlink()) {
+        return Err(NotCopiedReason::Special);
+    }
+    let mut weight = Weight::default();
+    let mut pending = vec![(path.to_owned(), metadata)];
+    while let Some((path, metadata)) = pending.pop() {
+        weight.files += 1;
+        weight.bytes += metadata.len();
+        limit.without(weight).ok_or(NotCopiedReason::TooMuch)?;
+        if metadata.is_dir() {
+            for entry in fs::read_dir(&path).map_err(unreadable)? {
+                let entry = entry.map_err(unreadable)?;
+                pending.push((entry.path(), entry.metadata().map_err(unreadable)?));
+            }
+        }
+    }
+    Ok(weight)
 }
 
 fn is_there(into: &Path, path: &ProjectPath) -> bool {
@@ -171,7 +286,7 @@ const SCRIPT_LIMIT: u64 = 1024 * 1024;
 /// would test the original.
 fn adjust_python_environment(dir: &Path, project: &Move<'_>) -> Result<(), CopyError> {
     let config = dir.join("pyvenv.cfg");
-    if !config.is_file() {
+    if !is_folder(dir) || !config.is_file() {
         return Ok(());
     }
     adjust_file(&config, project)?;
@@ -182,7 +297,7 @@ fn adjust_python_environment(dir: &Path, project: &Move<'_>) -> Result<(), CopyE
     }
     let mut libraries = files_in(&dir.join("lib"));
     libraries.push(dir.join("Lib"));
-    libraries.retain(|lib| fs::symlink_metadata(lib).is_ok_and(|m| m.is_dir()));
+    libraries.retain(|lib| is_folder(lib));
     for packages in libraries.iter().map(|lib| lib.join("site-packages")) {
         for file in files_in(&packages) {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -196,11 +311,15 @@ fn adjust_python_environment(dir: &Path, project: &Move<'_>) -> Result<(), CopyE
 
 /// What lies in a folder; nothing if it is none. A link to one may lead out.
 fn files_in(dir: &Path) -> Vec<PathBuf> {
-    if !fs::symlink_metadata(dir).is_ok_and(|m| m.is_dir()) {
+    if !is_folder(dir) {
         return Vec::new();
     }
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
+}
+
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|m| m.is_dir())
 }
 
 /// Replaces the project's path by that of its copy in a short text file.

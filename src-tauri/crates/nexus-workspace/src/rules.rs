@@ -16,6 +16,7 @@ use ignore::{
     Match,
     gitignore::{Gitignore, GitignoreBuilder},
 };
+use nexus_core::ProjectPath;
 use serde::{Deserialize, Serialize};
 use std::{path::Path, rc::Rc};
 
@@ -170,6 +171,19 @@ fn compile<S: AsRef<str>>(lines: &[S]) -> Gitignore {
     builder.build().unwrap_or_else(|_| Gitignore::empty())
 }
 
+/// A line of a `.gitignore` file at the top that matches just this path.
+pub(crate) fn only_this(path: &ProjectPath) -> String {
+    let mut line = String::from("/");
+    for c in path.as_str().chars() {
+        if matches!(c, '\\' | '*' | '?' | '[' | ' ') {
+            line.push('\\');
+        }
+        // No line can hold it.
+        line.push(if c == '\n' { '?' } else { c });
+    }
+    line
+}
+
 /// Braces have a meaning in the patterns of the `ignore` crate and none in those of git, where
 /// they are common in the names of templates.
 fn literal_braces(pattern: &str) -> String {
@@ -255,6 +269,19 @@ impl Matcher {
 
     /// Is the entry left out? `level` is the folder it lies in, which is not left out itself.
     pub(crate) fn leaves_out(&self, root: &Path, level: &Level, path: &Path, is_dir: bool) -> bool {
+        self.would_leave_out(root, root, level, path, is_dir)
+    }
+
+    /// Would the entry be left out if it were copied to the same place in `to`? `level` is the
+    /// folder there.
+    pub(crate) fn would_leave_out(
+        &self,
+        from: &Path,
+        to: &Path,
+        level: &Level,
+        path: &Path,
+        is_dir: bool,
+    ) -> bool {
         if says(self.exclude.matched(path, is_dir)) == Some(true) {
             return true;
         }
@@ -274,7 +301,7 @@ impl Matcher {
             .decide(path, is_dir)
             .or_else(outer)
             .or_else(leftover)
-            .unwrap_or_else(|| is_dir && is_build_folder(&root.join(path)))
+            .unwrap_or_else(|| is_dir && is_build_folder(&from.join(path), &to.join(path)))
     }
 
     /// Is this path, or a folder it lies in, left out of snapshots of `root`?
@@ -292,11 +319,12 @@ impl Matcher {
 }
 
 /// Folders that only their surroundings tell from folders of the project: `target` beside a
-/// `Cargo.toml`, `venv` with a Python environment in it.
-fn is_build_folder(dir: &Path) -> bool {
+/// `Cargo.toml`, `venv` with a Python environment in it. The content is that of `dir`, the
+/// surroundings are those of `place`.
+fn is_build_folder(dir: &Path, place: &Path) -> bool {
     let exists = |path: &Path| matches!(read_head(path, 0), Ok(Some(_)));
     match dir.file_name().and_then(|name| name.to_str()) {
-        Some("target") => exists(&dir.with_file_name("Cargo.toml")),
+        Some("target") => exists(&place.with_file_name("Cargo.toml")),
         Some("venv" | "env") => exists(&dir.join("pyvenv.cfg")),
         Some(_) | None => false,
     }
@@ -324,6 +352,16 @@ mod tests {
         assert!(!ignored("name", true));
         assert!(ignored("z.{a,b}", false) && !ignored("z.a", false));
         assert!(ignored("{x", false) && ignored("{y", false));
+    }
+
+    #[test]
+    fn a_line_for_one_path_matches_no_other() {
+        for name in ["a *?[b]", "back\\slash", "end ", "#x", "!x", "two\nlines"] {
+            let line = only_this(&ProjectPath::parse(name).unwrap());
+            let rules = compile(&[line]);
+            assert!(rules.matched(name, true).is_ignore(), "{name:?}");
+            assert!(rules.matched("a xyb", true).is_none(), "{name:?}");
+        }
     }
 
     #[test]

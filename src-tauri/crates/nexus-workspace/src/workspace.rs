@@ -2,14 +2,17 @@
 //!
 //! On disk a workspace is a folder of NEXUS's with two things in it: the copy of the project,
 //! under the project's own name, and a private folder with the record of what it is. The
-//! second is out of the way of those who work in the first.
+//! second is out of the way of those who work in the first. A lane is a workspace that was
+//! branched from another; see `lane.rs`.
+
+mod lane;
 
 use crate::{
     GitError, Limits, Repository, Snapshot, SnapshotError, Source,
     copy::{CopyError, Move, NotCopied, copy_listed},
     plain_file::read_head,
     repository::{IndexLock, Layout, copy_index, create_private_dir, lay_out, write_whole},
-    rules::Rules,
+    rules::{Rules, only_this},
     snapshot::Recording,
 };
 use nexus_core::{ProjectPath, SnapshotId, TreeId};
@@ -70,7 +73,7 @@ pub struct Workspace {
 }
 
 /// What a workspace is, as it is written beside it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     format: String,
     /// The name of the folder that holds the copy.
@@ -192,10 +195,18 @@ struct Building<'a> {
 impl Building<'_> {
     fn build(&self, copy: &[ProjectPath]) -> Result<Vec<NotCopied>, WorkspaceError> {
         let files = self.dir.join(&self.record.name);
-        self.mark().map_err(storage(self.dir))?;
+        let index = self.dir.join(PRIVATE).join(INDEX);
+        mark(self.dir, self.record).map_err(storage(self.dir))?;
         fs::create_dir(&files).map_err(storage(&files))?;
-        self.write_files(&files)?;
-        self.add_disposable_git(&files, copy)?;
+        self.write_files(&files, &index)?;
+        let git = DisposableGit {
+            repository: self.repository,
+            files: &files,
+            index: &index,
+            tree: &self.record.tree,
+            rules: &self.record.rules,
+        };
+        git.make(copy)?;
         let project = Move {
             from: self.source.folder(),
             to: &self.final_dir.join(&self.record.name),
@@ -203,32 +214,49 @@ impl Building<'_> {
         Ok(copy_listed(copy, &files, &project)?)
     }
 
-    /// Makes the folder one that may be removed again, before anything else is in it.
-    fn mark(&self) -> io::Result<()> {
-        if let Some(parent) = self.dir.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        create_private_dir(self.dir)?;
-        let private = self.dir.join(PRIVATE);
-        create_private_dir(&private)?;
-        let record = serde_json::to_vec_pretty(self.record).map_err(io::Error::other)?;
-        fs::write(private.join(RECORD), record)
-    }
-
-    fn write_files(&self, files: &Path) -> Result<(), GitError> {
-        let index = self.dir.join(PRIVATE).join(INDEX);
+    fn write_files(&self, files: &Path, index: &Path) -> Result<(), GitError> {
         let call = |args: &[&str]| {
             let call = self.repository.git.call(&self.repository.dir, args);
-            call.work_tree(files).index(&index).run()
+            call.work_tree(files).index(index).run()
         };
         call(&["read-tree", self.record.tree.as_str()])?;
         call(&["checkout-index", "--all", "--index", "--force", "--quiet"])
     }
+}
 
-    fn add_disposable_git(&self, files: &Path, copy: &[ProjectPath]) -> Result<(), WorkspaceError> {
-        let dot_git = files.join(".git");
-        let copied = copy.iter().map(|path| format!("/{path}"));
-        let exclude: Vec<String> = self.record.rules.exclude_lines();
+/// Makes the folder one that may be removed again, before anything else is in it.
+fn mark(dir: &Path, record: &Record) -> io::Result<()> {
+    if let Some(parent) = dir.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    create_private_dir(dir)?;
+    let private = dir.join(PRIVATE);
+    create_private_dir(&private)?;
+    let record = serde_json::to_vec_pretty(record).map_err(io::Error::other)?;
+    fs::write(private.join(RECORD), record)
+}
+
+/// The throw-away `.git` of a copy, yet to be made.
+struct DisposableGit<'a> {
+    repository: &'a Repository,
+    /// The copy.
+    files: &'a Path,
+    /// Our index, which knows the files of the tree.
+    index: &'a Path,
+    /// What its one commit holds.
+    tree: &'a TreeId,
+    rules: &'a Rules,
+}
+
+impl DisposableGit<'_> {
+    /// Makes it so that what the rules leave out and what is `copied` is ignored in it.
+    fn make<'p>(
+        &self,
+        copied: impl IntoIterator<Item = &'p ProjectPath>,
+    ) -> Result<(), WorkspaceError> {
+        let dot_git = self.files.join(".git");
+        let copied = copied.into_iter().map(only_this);
+        let exclude: Vec<String> = self.rules.exclude_lines();
         let exclude: Vec<String> = exclude.into_iter().chain(copied).collect();
         let layout = Layout::Disposable {
             objects: &self.repository.dir.join("objects"),
@@ -237,12 +265,11 @@ impl Building<'_> {
         create_private_dir(&dot_git).map_err(storage(&dot_git))?;
         lay_out(&dot_git, layout).map_err(storage(&dot_git))?;
         let git = &self.repository.git;
-        let args = ["commit-tree", self.record.tree.as_str(), "-m", "NEXUS base"];
+        let args = ["commit-tree", self.tree.as_str(), "-m", "NEXUS base"];
         let commit = git.call(&dot_git, args).text()?;
         let args = ["update-ref", "refs/heads/main", &commit];
         git.call(&dot_git, args).run()?;
-        let index = self.dir.join(PRIVATE).join(INDEX);
-        copy_index(&index, &dot_git.join("index")).map_err(storage(&dot_git))
+        copy_index(self.index, &dot_git.join("index")).map_err(storage(&dot_git))
     }
 }
 
@@ -252,17 +279,17 @@ impl Workspace {
         self.dir.join(&self.record.name)
     }
 
-    /// The snapshot it was made from.
+    /// The snapshot it was made from, or that the task's workspace was made from.
     pub fn base(&self) -> &SnapshotId {
         &self.record.base
     }
 
-    /// The content it was made with.
+    /// The content of that snapshot.
     pub fn base_tree(&self) -> &TreeId {
         &self.record.tree
     }
 
-    /// What was on the copy list and is not in it. Known only to the one who made it.
+    /// What was to be copied and is not in it. Known only to the one who made it.
     pub fn not_copied(&self) -> &[NotCopied] {
         &self.not_copied
     }
@@ -311,7 +338,7 @@ impl Workspace {
     }
 
     /// The files that are part of the workspace even if they are ignored.
-    pub(crate) fn tracked(&self) -> Result<BTreeSet<String>, SnapshotError> {
+    fn tracked(&self) -> Result<BTreeSet<String>, SnapshotError> {
         let mut tracked = BTreeSet::from_iter(self.repository.paths_of(&self.record.tree)?);
         tracked.extend(self.held()?.into_iter().map(String::from));
         Ok(tracked)
@@ -345,7 +372,7 @@ impl Workspace {
     }
 
     /// A file of ours beside the copy.
-    pub(crate) fn private(&self, name: &str) -> PathBuf {
+    fn private(&self, name: &str) -> PathBuf {
         self.dir.join(PRIVATE).join(name)
     }
 }

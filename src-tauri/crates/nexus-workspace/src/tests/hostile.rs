@@ -2,8 +2,8 @@
 
 use super::{Place, contents, git_output, path, set_mode, write};
 use crate::{
-    Limits, ProjectConfig, Source, Surroundings, checks, inspect_folder, instructions,
-    remove_workspace, setup,
+    Limits, Merge, MergeLabels, ProjectConfig, Source, Surroundings, checks, inspect_folder,
+    instructions, remove_workspace, setup,
 };
 use std::{
     collections::BTreeSet,
@@ -75,6 +75,9 @@ impl Evil {
         git("core.sshCommand", &self.program("ssh"));
         git("credential.helper", &self.program("credential"));
         git("gpg.program", &self.program("gpg"));
+        git("merge.evil.driver", &self.program("merge-driver"));
+        git("merge.default", "evil");
+        git("rerere.enabled", "true");
         git("commit.gpgSign", "true");
         git("remote.origin.url", "ext::sh -c evil");
         git("remote.origin.promisor", "true");
@@ -116,6 +119,13 @@ fn the_planted_programs_run_under_plain_git() {
     ] {
         git_output(&evil.place.project, &home, args);
     }
+    evil.place.write("b.evil", "changed otherwise\n");
+    for args in [
+        &["-c", "commit.gpgSign=false", "commit", "-am", "y"][..],
+        &["merge", "@{-1}"],
+    ] {
+        git_output(&evil.place.project, &home, args);
+    }
     let ran = evil.ran();
     for expected in [
         "fsmonitor",
@@ -124,6 +134,7 @@ fn the_planted_programs_run_under_plain_git() {
         "diff-command",
         "hook-pre-commit",
         "hook-post-checkout",
+        "merge-driver",
     ] {
         assert!(ran.contains(expected), "{expected} is not among {ran:?}");
     }
@@ -174,7 +185,7 @@ fn no_operation_runs_a_planted_program_or_touches_the_persons_git() {
         fs::copy(program, to.join(hook)).unwrap();
     }
     let theirs = fs::read_to_string(place.at(".git/config")).unwrap();
-    write(&workspace.path(), ".git/config", theirs);
+    write(&workspace.path(), ".git/config", &theirs);
     write(&workspace.path(), "a.txt", "three\r\n");
     write(&workspace.path(), "b.evil", "$Id$ changed\n");
     write(&workspace.path(), "new.evil", "new\n");
@@ -182,6 +193,33 @@ fn no_operation_runs_a_planted_program_or_touches_the_persons_git() {
     workspace.restore(&second.tree).unwrap();
     workspace.restore(&done.tree).unwrap();
     ran_nothing("work in the workspace");
+
+    let lanes = place.path("data/lanes");
+    let branch = |name: &str| workspace.branch(&done.tree, &lanes.join(name)).unwrap();
+    let lane = branch("1");
+    write(&lane.path(), ".git/config", &theirs);
+    write(&lane.path(), "a.txt", "four\r\n");
+    write(&lane.path(), "new.evil", "lane\n");
+    let four = lane.snapshot("four").unwrap();
+    let lane = branch("1");
+    write(&lane.path(), "a.txt", "five\r\n");
+    let five = lane.snapshot("five").unwrap();
+    ran_nothing("work in a lane");
+    let labels = MergeLabels {
+        ours: "four",
+        theirs: "five",
+    };
+    let merged = repository.merge(&done.tree, &four.tree, &five.tree, labels);
+    let Merge::Conflicted { tree, files } = merged.unwrap() else {
+        panic!("both changed one line");
+    };
+    assert_eq!(files.len(), 1);
+    let read = repository.read_file(&tree, &path("a.txt")).unwrap();
+    let marked = "<<<<<<< four\r\nfour\r\n=======\r\nfive\r\n>>>>>>> five\r\n";
+    assert_eq!(String::from_utf8(read.unwrap()).unwrap(), marked);
+    workspace.restore(&tree).unwrap();
+    workspace.restore(&done.tree).unwrap();
+    ran_nothing("merging");
 
     repository.diff(&first.tree, &done.tree).unwrap();
     let patch = repository.patch(&second.tree, &done.tree, None).unwrap();
@@ -201,6 +239,7 @@ fn no_operation_runs_a_planted_program_or_touches_the_persons_git() {
     repository.keep("task", &done.id).unwrap();
     assert_eq!(repository.kept("task").unwrap(), Some(done.id));
     repository.forget("task").unwrap();
+    remove_workspace(&lanes.join("1")).unwrap();
     remove_workspace(&dir).unwrap();
     ran_nothing("keeping and removing");
     assert_eq!(contents(&place.at(".git")), git_before);

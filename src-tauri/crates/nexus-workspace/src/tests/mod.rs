@@ -4,6 +4,7 @@ mod apply;
 mod detect;
 mod folder;
 mod hostile;
+mod lane;
 mod merge;
 mod snapshot;
 mod workspace;
