@@ -1,6 +1,6 @@
 //! What differs between two trees, and what a tree holds.
 
-use crate::{GitError, Repository};
+use crate::{GitError, Repository, git::EMPTY_TREE};
 use nexus_core::{
     BlobId, ChangeKind, FileChange, FileContent, FileKind, FileOperation, LineCount, ProjectPath,
     TreeId,
@@ -25,11 +25,7 @@ impl Repository {
         let lines = self.line_counts(base, tree)?;
         let operations = self.operations(base, tree)?;
         let change = |operation: FileOperation| FileChange {
-            change: match (&operation.old, &operation.new) {
-                (None, _) => ChangeKind::Added,
-                (_, None) => ChangeKind::Deleted,
-                (Some(_), Some(_)) => ChangeKind::Modified,
-            },
+            change: kind_of(&operation),
             lines: lines.get(operation.path.as_str()).copied(),
             path: operation.path,
         };
@@ -89,6 +85,17 @@ impl Repository {
         parse_raw(&call.bytes()?).ok_or_else(unexpected)
     }
 
+    /// All files of a tree, by path.
+    pub(crate) fn files_of(
+        &self,
+        tree: &TreeId,
+    ) -> Result<Vec<(ProjectPath, FileContent)>, GitError> {
+        let empty = TreeId::parse(EMPTY_TREE).ok_or_else(unexpected)?;
+        let files = self.operations(&empty, tree)?.into_iter();
+        let files = files.filter_map(|file| Some((file.path, file.new?)));
+        Ok(files.collect())
+    }
+
     fn line_counts(
         &self,
         base: &TreeId,
@@ -116,13 +123,22 @@ impl Repository {
     }
 }
 
-fn unexpected() -> GitError {
+/// What an operation does to its file.
+pub(crate) fn kind_of(operation: &FileOperation) -> ChangeKind {
+    match (&operation.old, &operation.new) {
+        (None, _) => ChangeKind::Added,
+        (_, None) => ChangeKind::Deleted,
+        (Some(_), Some(_)) => ChangeKind::Modified,
+    }
+}
+
+pub(crate) fn unexpected() -> GitError {
     GitError::Unexpected {
         operation: "diff-tree".to_owned(),
     }
 }
 
-fn diff_args<'a>(base: &'a TreeId, tree: &'a TreeId, form: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn diff_args<'a>(base: &'a TreeId, tree: &'a TreeId, form: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec![
         "diff-tree",
         "-r",

@@ -35,7 +35,7 @@ const NO_FILE: &str = "NUL";
 
 /// The tree with nothing in it, which git knows without it being stored. As the source of
 /// attributes it keeps git from reading `.gitattributes` of a project.
-const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+pub(crate) const EMPTY_TREE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
 /// Settings given on every command line, where they win over any file.
 const SETTINGS: &[&str] = &[
@@ -200,11 +200,11 @@ pub(crate) struct Call<'a> {
     may_answer_no: bool,
 }
 
-/// What a call printed.
-struct Printed {
-    bytes: Vec<u8>,
+/// What was made of what a call printed.
+pub(crate) struct Taken<T> {
+    pub(crate) made: T,
     /// More was to come, and the call was stopped.
-    cut: bool,
+    pub(crate) cut: bool,
 }
 
 /// From here on a status says that git could not do what it was asked.
@@ -251,14 +251,14 @@ impl Call<'_> {
 
     /// Runs it for what it prints.
     pub(crate) fn bytes(self) -> Result<Vec<u8>, GitError> {
-        Ok(self.execute(u64::MAX)?.0.bytes)
+        Ok(self.execute(read_all)?.0.made)
     }
 
     /// Runs it for what it prints and for its answer: yes with status 0, no with a higher one.
     pub(crate) fn answer(mut self) -> Result<(Vec<u8>, bool), GitError> {
         self.may_answer_no = true;
-        let (printed, yes) = self.execute(u64::MAX)?;
-        Ok((printed.bytes, yes))
+        let (printed, yes) = self.execute(read_all)?;
+        Ok((printed.made, yes))
     }
 
     /// Runs it for a text it prints, without the newline at its end. What is not UTF-8 is
@@ -271,8 +271,17 @@ impl Call<'_> {
 
     /// Runs it for at most `limit` bytes of what it prints; true if there was more.
     pub(crate) fn bytes_up_to(self, limit: u64) -> Result<(Vec<u8>, bool), GitError> {
-        let (printed, _) = self.execute(limit)?;
-        Ok((printed.bytes, printed.cut))
+        let (printed, _) = self.execute(|pipe| read_up_to(pipe, limit))?;
+        Ok((printed.made, printed.cut))
+    }
+
+    /// Runs it and reads what it prints while it prints it.
+    pub(crate) fn read<T: Send>(
+        self,
+        read: impl FnOnce(BufReader<ChildStdout>) -> Taken<T> + Send,
+    ) -> Result<T, GitError> {
+        let (printed, _) = self.execute(|pipe| read(BufReader::new(pipe)))?;
+        Ok(printed.made)
     }
 
     fn operation(&self) -> String {
@@ -292,7 +301,10 @@ impl Call<'_> {
 
     /// Feeds, reads and waits, on a thread each for the pipes so that none can block another.
     /// Says also whether it ended with status 0, or was stopped because enough was read.
-    fn execute(mut self, limit: u64) -> Result<(Printed, bool), GitError> {
+    fn execute<T: Send>(
+        mut self,
+        read: impl FnOnce(ChildStdout) -> Taken<T> + Send,
+    ) -> Result<(Taken<T>, bool), GitError> {
         let operation = self.operation();
         let mut child = self.start()?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -306,13 +318,13 @@ impl Call<'_> {
             // nothing more.
             scope.spawn(move || drop(stdin.write_all(&input)));
             let complaint = scope.spawn(move || read_up_to(stderr, STDERR_LIMIT));
-            scope.spawn(move || finished.send(read_up_to(stdout, limit)));
+            scope.spawn(move || finished.send(read(stdout)));
             let printed = answer.recv_timeout(DEADLINE);
             if printed.as_ref().map_or(true, |p| p.cut) {
                 // It may have ended by itself meanwhile, which is as good.
                 drop(child.kill());
             }
-            let complaint = complaint.join().map(|p| p.bytes).unwrap_or_default();
+            let complaint = complaint.join().map(|p| p.made).unwrap_or_default();
             (printed, complaint)
         });
         let ended = child.wait();
@@ -331,12 +343,17 @@ impl Call<'_> {
     }
 }
 
-/// Reads everything, keeps the first `limit` bytes. A pipe that breaks has ended.
-fn read_up_to(mut pipe: impl Read, limit: u64) -> Printed {
+/// Reads everything. A pipe that breaks has ended.
+fn read_all(pipe: impl Read) -> Taken<Vec<u8>> {
+    read_up_to(pipe, u64::MAX)
+}
+
+/// Reads the first `limit` bytes. A pipe that breaks has ended.
+fn read_up_to(mut pipe: impl Read, limit: u64) -> Taken<Vec<u8>> {
     let mut bytes = Vec::new();
     let whole = pipe.by_ref().take(limit).read_to_end(&mut bytes).is_ok();
     let cut = whole && pipe.read(&mut [0]).is_ok_and(|n| n > 0);
-    Printed { bytes, cut }
+    Taken { made: bytes, cut }
 }
 
 #[expect(
@@ -485,10 +502,10 @@ mod tests {
     #[test]
     fn output_beyond_the_limit_is_cut() {
         let printed = read_up_to(&b"12345"[..], 3);
-        assert_eq!((printed.bytes.as_slice(), printed.cut), (&b"123"[..], true));
+        assert_eq!((printed.made.as_slice(), printed.cut), (&b"123"[..], true));
         let printed = read_up_to(&b"12345"[..], 5);
         assert_eq!(
-            (printed.bytes.as_slice(), printed.cut),
+            (printed.made.as_slice(), printed.cut),
             (&b"12345"[..], false)
         );
     }

@@ -21,6 +21,9 @@ const TEXT_LIMIT: u64 = 16 * 1024 * 1024;
 /// How far git looks for a NUL to tell that a file is no text.
 const BINARY_LIMIT: usize = 8000;
 
+/// How much of a file is searched for conflict marks.
+const MARKS_LIMIT: u64 = 4 * 1024 * 1024;
+
 /// The longest name of a side in conflict marks, in characters.
 const LABEL_LIMIT: usize = 80;
 
@@ -130,6 +133,26 @@ impl Repository {
         } else {
             Merge::Conflicted { tree, files }
         })
+    }
+
+    /// Those of these files in which conflict marks are left: a line that opens a conflict and
+    /// one further down that closes one. The first few MiB of each are looked at; a link and a
+    /// file that is not in the tree have none.
+    pub fn marks_in(
+        &self,
+        tree: &TreeId,
+        paths: &[ProjectPath],
+    ) -> Result<Vec<ProjectPath>, GitError> {
+        let asked: BTreeSet<&ProjectPath> = paths.iter().collect();
+        let mut blobs = Blobs::open(&self.git, &self.dir)?;
+        let mut marked = Vec::new();
+        for (path, file) in self.files_of(tree)? {
+            let is_asked = asked.contains(&path) && file.kind != FileKind::Link;
+            if is_asked && has_marks(&blobs.head(file.blob.as_str(), MARKS_LIMIT)?.bytes) {
+                marked.push(path);
+            }
+        }
+        Ok(marked)
     }
 
     /// The tree after these changes; `None` removes a file.
@@ -350,6 +373,11 @@ fn pick<'a, T: PartialEq>(base: Option<&T>, ours: &'a T, theirs: &'a T) -> Optio
     } else {
         None
     }
+}
+
+fn has_marks(content: &[u8]) -> bool {
+    let mut lines = content.split(|b| *b == b'\n');
+    lines.any(|line| line.starts_with(b"<<<<<<< ")) && lines.any(|l| l.starts_with(b">>>>>>> "))
 }
 
 /// What came of merging two contents.

@@ -2,8 +2,8 @@
 
 use super::{Place, contents, git_output, path, set_mode, write};
 use crate::{
-    Limits, Merge, MergeLabels, ProjectConfig, Source, Surroundings, checks, inspect_folder,
-    instructions, remove_workspace, setup,
+    Limits, Merge, MergeLabels, PatchLimit, ProjectConfig, Source, Surroundings, checks,
+    inspect_folder, instructions, remove_workspace, setup,
 };
 use std::{
     collections::BTreeSet,
@@ -217,6 +217,8 @@ fn no_operation_runs_a_planted_program_or_touches_the_persons_git() {
     let read = repository.read_file(&tree, &path("a.txt")).unwrap();
     let marked = "<<<<<<< four\r\nfour\r\n=======\r\nfive\r\n>>>>>>> five\r\n";
     assert_eq!(String::from_utf8(read.unwrap()).unwrap(), marked);
+    let marked = repository.marks_in(&tree, &[path("a.txt"), path("b.evil")]);
+    assert_eq!(marked.unwrap(), [path("a.txt")]);
     workspace.restore(&tree).unwrap();
     workspace.restore(&done.tree).unwrap();
     ran_nothing("merging");
@@ -224,6 +226,10 @@ fn no_operation_runs_a_planted_program_or_touches_the_persons_git() {
     repository.diff(&first.tree, &done.tree).unwrap();
     let patch = repository.patch(&second.tree, &done.tree, None).unwrap();
     assert!(patch.text.contains("+$Id$ changed\n"), "{}", patch.text);
+    let patches = repository.file_patches(&second.tree, &done.tree, PatchLimit::default());
+    let patches = patches.unwrap();
+    assert_eq!(patches[1].path, path("b.evil"));
+    assert_eq!(patches[1].added, ["$Id$ changed"]);
     let read = repository.read_file(&done.tree, &path("b.evil")).unwrap();
     assert_eq!(read.unwrap(), b"$Id$ changed\n");
     ran_nothing("reading");

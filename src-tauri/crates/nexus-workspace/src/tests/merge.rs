@@ -1,98 +1,15 @@
 //! Two changes of the same tree brought together.
 
-use super::{Place, contents, path};
-use crate::{Merge, MergeConflictKind, MergeLabels, Repository};
-use nexus_core::{BlobId, FileContent, FileKind, TreeId};
+use super::{
+    Place, contents, path,
+    trees::{File, Files, Trees, executable, files, link, plain},
+};
+use crate::{Merge, MergeConflictKind, MergeLabels};
+use nexus_core::{FileKind, TreeId};
 use proptest::prelude::*;
-use std::{collections::BTreeMap, fmt, fs};
+use std::{collections::BTreeMap, fs};
 
-/// The paths of a tree with what they hold.
-type Files = BTreeMap<String, File>;
-
-#[derive(Clone, PartialEq, Eq)]
-struct File {
-    kind: FileKind,
-    bytes: Vec<u8>,
-}
-
-impl fmt::Debug for File {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.kind, self.bytes.escape_ascii())
-    }
-}
-
-fn plain(bytes: impl AsRef<[u8]>) -> File {
-    File {
-        kind: FileKind::Plain,
-        bytes: bytes.as_ref().to_vec(),
-    }
-}
-
-fn executable(bytes: &str) -> File {
-    File {
-        kind: FileKind::Executable,
-        ..plain(bytes)
-    }
-}
-
-fn link(to: &str) -> File {
-    File {
-        kind: FileKind::Link,
-        ..plain(to)
-    }
-}
-
-fn files<const N: usize>(files: [(&str, File); N]) -> Files {
-    files.map(|(path, file)| (path.to_owned(), file)).into()
-}
-
-/// A place where trees are made and merged.
-struct Bench {
-    repository: Repository,
-    empty: TreeId,
-    /// What goes away with the bench.
-    _place: Place,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let place = Place::plain();
-        Self {
-            repository: place.repository(),
-            empty: place.tree_of(&[]),
-            _place: place,
-        }
-    }
-
-    fn tree(&self, files: &Files) -> TreeId {
-        let changes = files.iter().map(|(at, file)| {
-            let blob = self.blob(&file.bytes);
-            let kind = file.kind;
-            (path(at), Some(FileContent { blob, kind }))
-        });
-        let changes = changes.collect();
-        self.repository.changed_tree(&self.empty, &changes).unwrap()
-    }
-
-    fn blob(&self, bytes: &[u8]) -> BlobId {
-        let args = ["hash-object", "-w", "--stdin"];
-        let call = self.repository.git.call(&self.repository.dir, args);
-        BlobId::parse(&call.input(bytes.to_vec()).text().unwrap()).unwrap()
-    }
-
-    fn read(&self, tree: &TreeId) -> Files {
-        let operations = self.repository.operations(&self.empty, tree).unwrap();
-        let files = operations.into_iter().map(|operation| {
-            let bytes = self.repository.read_file(tree, &operation.path).unwrap();
-            let file = File {
-                kind: operation.new.unwrap().kind,
-                bytes: bytes.unwrap(),
-            };
-            (operation.path.to_string(), file)
-        });
-        files.collect()
-    }
-
+impl Trees {
     fn merge(&self, base: &TreeId, ours: &TreeId, theirs: &TreeId) -> Merge {
         let labels = MergeLabels {
             ours: "ours",
@@ -129,7 +46,7 @@ fn parts(merge: Merge) -> (TreeId, Conflicts) {
 
 #[test]
 fn what_each_side_changed_is_in_the_merged_tree_byte_by_byte() {
-    let bench = Bench::new();
+    let trees = Trees::new();
     let odd = "new\nline \"q\" \t\\ ünï";
     let base = files([
         (
@@ -166,7 +83,7 @@ fn what_each_side_changed_is_in_the_merged_tree_byte_by_byte() {
     theirs.insert("same".into(), plain("2"));
     theirs.insert(odd.into(), executable("o"));
 
-    let (merged, conflicts) = bench.merge_files(&base, &ours, &theirs);
+    let (merged, conflicts) = trees.merge_files(&base, &ours, &theirs);
     assert_eq!(conflicts, []);
     let expected = files([
         ("-dash", plain(b"\xff\r\n")),
@@ -186,7 +103,7 @@ fn what_each_side_changed_is_in_the_merged_tree_byte_by_byte() {
 #[test]
 fn every_way_to_be_in_each_others_way_is_a_conflict() {
     use MergeConflictKind::{Binary, BothAdded, BothChanged, Kind, Link, OneDeleted};
-    let bench = Bench::new();
+    let trees = Trees::new();
     let base = files([
         ("binary", plain("\0one")),
         ("changed", plain("one\ntwo\nthree\n")),
@@ -225,7 +142,7 @@ fn every_way_to_be_in_each_others_way_is_a_conflict() {
         ("link or file", plain("t")),
         ("text or binary", plain("\0t")),
     ]);
-    let (merged, conflicts) = bench.merge_files(&base, &ours, &theirs);
+    let (merged, conflicts) = trees.merge_files(&base, &ours, &theirs);
     let expected = [
         ("added", BothAdded),
         ("added file or folder", Kind),
@@ -255,9 +172,9 @@ fn every_way_to_be_in_each_others_way_is_a_conflict() {
     assert_eq!(merged, expected);
 
     // The other way round, the folders stay and the files of that name do not come.
-    let [base, ours, theirs] = [&base, &ours, &theirs].map(|files| bench.tree(files));
-    let (mirrored, _) = parts(bench.merge(&base, &theirs, &ours));
-    let mirrored = bench.read(&mirrored);
+    let [base, ours, theirs] = [&base, &ours, &theirs].map(|files| trees.tree(files));
+    let (mirrored, _) = parts(trees.merge(&base, &theirs, &ours));
+    let mirrored = trees.read(&mirrored);
     for kept in ["added file or folder/y/z", "file or folder/x", "folder/x"] {
         assert_eq!(mirrored[kept], plain("t"), "{kept}");
     }
@@ -265,23 +182,21 @@ fn every_way_to_be_in_each_others_way_is_a_conflict() {
 
 #[test]
 fn conflict_marks_name_the_sides_on_one_line_however_many_there_are() {
-    let bench = Bench::new();
+    let trees = Trees::new();
     let lines = |side: &str| {
         let lines = (0..300).map(|n| format!("{side}{n}\nfor all {n}\n2\n3\n4\n5\n"));
-        bench.tree(&files([("many", plain(lines.collect::<String>()))]))
+        trees.tree(&files([("many", plain(lines.collect::<String>()))]))
     };
     let long = format!("theirs\n>>>>>>> {}", "x".repeat(200));
     let labels = MergeLabels {
         ours: "-ours: a\tb",
         theirs: &long,
     };
-    let trees = [lines("base"), lines("ours"), lines("theirs")];
-    let merged = bench
-        .repository
-        .merge(&trees[0], &trees[1], &trees[2], labels);
+    let [base, ours, theirs] = ["base", "ours", "theirs"].map(lines);
+    let merged = trees.repository.merge(&base, &ours, &theirs, labels);
     let (tree, conflicts) = parts(merged.unwrap());
     assert_eq!(conflicts.len(), 1);
-    let merged = bench.read(&tree)["many"].bytes.clone();
+    let merged = trees.read(&tree)["many"].bytes.clone();
     let merged = String::from_utf8(merged).unwrap();
     let count = |line: &str| merged.lines().filter(|l| *l == line).count();
     assert_eq!(count("<<<<<<< -ours: a b"), 300);
@@ -291,13 +206,13 @@ fn conflict_marks_name_the_sides_on_one_line_however_many_there_are() {
 
 #[test]
 fn a_file_too_large_for_merging_by_lines_conflicts_without_marks() {
-    let bench = Bench::new();
+    let trees = Trees::new();
     let large = |first: &str, last: &str| {
         let text = format!("{first}\n{}{last}\n", "0123456\n".repeat(2 << 20));
         files([("large", plain(text))])
     };
     let ours = large("o", "1");
-    let (merged, conflicts) = bench.merge_files(&large("1", "1"), &ours, &large("1", "t"));
+    let (merged, conflicts) = trees.merge_files(&large("1", "1"), &ours, &large("1", "t"));
     assert_eq!(conflicts, [("large".to_owned(), MergeConflictKind::Binary)]);
     assert!(merged == ours);
 }
@@ -444,10 +359,10 @@ proptest! {
 
     #[test]
     fn any_merge_is_what_a_plain_model_makes_of_it((base, ours, theirs) in sides()) {
-        let bench = Bench::new();
+        let trees = Trees::new();
         let [base, ours, theirs] = [&base, &ours, &theirs].map(flat);
         let expected = model(&base, &ours, &theirs);
-        let (merged, conflicts) = bench.merge_files(&base, &ours, &theirs);
+        let (merged, conflicts) = trees.merge_files(&base, &ours, &theirs);
         let conflicts: BTreeMap<_, _> = conflicts.into_iter().collect();
 
         for file in &expected.clashes {
@@ -478,11 +393,45 @@ proptest! {
 
     #[test]
     fn a_side_that_changed_nothing_changes_nothing((base, ours, _) in sides()) {
-        let bench = Bench::new();
-        let [base, ours] = [&base, &ours].map(|entries| bench.tree(&flat(entries)));
+        let trees = Trees::new();
+        let [base, ours] = [&base, &ours].map(|entries| trees.tree(&flat(entries)));
         let clean = Merge::Clean { tree: ours.clone() };
-        prop_assert_eq!(&bench.merge(&base, &ours, &base), &clean);
-        prop_assert_eq!(&bench.merge(&base, &base, &ours), &clean);
-        prop_assert_eq!(&bench.merge(&base, &ours, &ours), &clean);
+        prop_assert_eq!(&trees.merge(&base, &ours, &base), &clean);
+        prop_assert_eq!(&trees.merge(&base, &base, &ours), &clean);
+        prop_assert_eq!(&trees.merge(&base, &ours, &ours), &clean);
     }
+}
+
+#[test]
+fn files_with_conflict_marks_left_in_them_are_found() {
+    let trees = Trees::new();
+    let marks = "<<<<<<< ours\no\n=======\nt\n>>>>>>> theirs\n";
+    let all = files([
+        ("both", plain(marks)),
+        ("crlf", plain(marks.replace('\n', "\r\n"))),
+        ("new\nline", plain(format!("before\n{marks}after"))),
+        ("only opened", plain("<<<<<<< ours\no\n=======\n")),
+        ("only closed", plain("t\n>>>>>>> theirs\n")),
+        (
+            "the wrong way round",
+            plain(">>>>>>> theirs\n<<<<<<< ours\n"),
+        ),
+        ("not at the beginning", plain(marks.replace("\n", "\n "))),
+        (
+            "other lengths",
+            plain("<<<<<<<< a\n>>>>>>>> b\n<<<<<<<\n>>>>>>>\n"),
+        ),
+        ("link", link("<<<<<<< a\n>>>>>>> b")),
+        ("not asked", plain(marks)),
+        ("far down", plain("0123456\n".repeat(1 << 20) + marks)),
+    ]);
+    let asked = all.keys().filter(|path| *path != "not asked");
+    let mut asked: Vec<_> = asked.map(|p| path(p)).collect();
+    asked.extend([path("absent"), path("both")]);
+    let found = trees
+        .repository
+        .marks_in(&trees.tree(&all), &asked)
+        .unwrap();
+    let found: Vec<_> = found.iter().map(|p| p.as_str()).collect();
+    assert_eq!(found, ["both", "crlf", "new\nline"]);
 }

@@ -6,7 +6,9 @@ mod folder;
 mod hostile;
 mod lane;
 mod merge;
+mod patches;
 mod snapshot;
+mod trees;
 mod workspace;
 
 use crate::{Limits, Repository, Snapshot, Source, Workspace};

@@ -39,9 +39,10 @@ impl Workspace {
     /// path each time, and a new throw-away `.git` with one commit.
     ///
     /// What this workspace ignores and has, such as installed packages, is copied, unless the
-    /// lane has something of that name; see [`Workspace::not_copied`]. What is ignored in a lane
-    /// that was there stays. A lane that cannot be put right is made anew. Nothing else may
-    /// work in the lane meanwhile.
+    /// lane has something of that name. There is a bound to it; [`Workspace::not_copied`] names
+    /// what was left behind, up to a hundred of it. What is ignored in a lane that was there
+    /// stays. A lane that cannot be put right is made anew. Nothing else may work in the lane
+    /// meanwhile.
     pub fn branch(&self, tree: &TreeId, dir: &Path) -> Result<Self, WorkspaceError> {
         self.branch_within(LIMIT, tree, dir)
     }
