@@ -105,8 +105,8 @@ pub enum GitError {
     CouldNotStart { program: PathBuf, source: io::Error },
     #[error("run git {operation}: {message}")]
     Failed { operation: String, message: String },
-    #[error("run git {operation}: it was stopped after {} seconds", DEADLINE.as_secs())]
-    TimedOut { operation: String },
+    #[error("run git {operation}: it was stopped after {} seconds", after.as_secs())]
+    TimedOut { operation: String, after: Duration },
     #[error("run git {operation}: it printed something unexpected")]
     Unexpected { operation: String },
 }
@@ -171,6 +171,7 @@ impl Git {
             settings: &[],
             input: Vec::new(),
             may_answer_no: false,
+            deadline: DEADLINE,
         }
     }
 }
@@ -198,6 +199,7 @@ pub(crate) struct Call<'a> {
     input: Vec<u8>,
     /// A low status that is not 0 is an answer and no failure.
     may_answer_no: bool,
+    deadline: Duration,
 }
 
 /// What was made of what a call printed.
@@ -235,6 +237,12 @@ impl Call<'_> {
             self.input.extend_from_slice(path.as_bytes());
             self.input.push(0);
         }
+        self
+    }
+
+    /// Stops it after this time, in place of the usual one.
+    pub(crate) fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
         self
     }
 
@@ -319,7 +327,7 @@ impl Call<'_> {
             scope.spawn(move || drop(stdin.write_all(&input)));
             let complaint = scope.spawn(move || read_up_to(stderr, STDERR_LIMIT));
             scope.spawn(move || finished.send(read(stdout)));
-            let printed = answer.recv_timeout(DEADLINE);
+            let printed = answer.recv_timeout(self.deadline);
             if printed.as_ref().map_or(true, |p| p.cut) {
                 // It may have ended by itself meanwhile, which is as good.
                 drop(child.kill());
@@ -329,7 +337,10 @@ impl Call<'_> {
         });
         let ended = child.wait();
         let Ok(printed) = printed else {
-            return Err(GitError::TimedOut { operation });
+            return Err(GitError::TimedOut {
+                operation,
+                after: self.deadline,
+            });
         };
         let status = ended.ok().and_then(|status| status.code());
         if printed.cut || status == Some(0) {

@@ -1,4 +1,5 @@
-//! Reads the git repository that a project belongs to: what it tracks and what it excludes.
+//! Reads the git repository that a project belongs to: what it tracks, what it excludes, and
+//! which commit is checked out.
 //!
 //! Files are read one by one and no git looks at them, so that nothing the repository
 //! configures can run and nothing in it is written, not even a timestamp.
@@ -11,8 +12,12 @@ use std::{
 
 /// `HEAD`, `.git` files, `commondir`: one line each.
 const LINE_LIMIT: u64 = 64 * 1024;
-/// For `info/exclude`.
+/// For `info/exclude`, and for `shallow`.
 const EXCLUDE_LIMIT: u64 = 1024 * 1024;
+/// For `packed-refs`.
+const REFS_LIMIT: u64 = 64 * 1024 * 1024;
+/// How many names may lead to each other before one leads to a commit.
+const REF_STEPS: usize = 5;
 
 /// A project's git repository that git could not work with either.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +94,47 @@ impl PersonGit {
         hint(&self.common_dir.join("info/exclude"), EXCLUDE_LIMIT).unwrap_or_default()
     }
 
+    /// The object name of the commit that is checked out. `None` if there is none yet, and
+    /// where it cannot be told.
+    pub(crate) fn head_commit(&self) -> Option<String> {
+        let mut text = hint(&self.git_dir.join("HEAD"), LINE_LIMIT)?;
+        for _ in 0..REF_STEPS {
+            let line = text.trim_end();
+            match line.strip_prefix("ref:") {
+                None => return is_object_name(line).then(|| line.to_owned()),
+                Some(name) => text = self.reference(name.trim())?,
+            }
+        }
+        None
+    }
+
+    /// What stands under the name of a branch.
+    fn reference(&self, name: &str) -> Option<String> {
+        let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+        if !name.starts_with("refs/") || !name.split('/').all(plain) {
+            return None;
+        }
+        let own = hint(&self.common_dir.join(name), LINE_LIMIT);
+        own.or_else(|| {
+            let packed = hint(&self.common_dir.join("packed-refs"), REFS_LIMIT)?;
+            let mut lines = packed.lines().filter_map(|line| line.split_once(' '));
+            let (id, _) = lines.find(|(_, packed)| *packed == name)?;
+            Some(id.to_owned())
+        })
+    }
+
+    /// Where the repository keeps its objects.
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.common_dir.join("objects")
+    }
+
+    /// The commits at which the history of a shallow clone ends, one a line.
+    pub(crate) fn shallow(&self) -> String {
+        let text = hint(&self.common_dir.join("shallow"), EXCLUDE_LIMIT).unwrap_or_default();
+        let ends = text.lines().filter(|line| is_object_name(line));
+        ends.map(|line| format!("{line}\n")).collect()
+    }
+
     /// The paths of all tracked files, from the top of the checkout, as git spells them.
     pub(crate) fn tracked(&self) -> Result<Vec<String>, BrokenGit> {
         tracked_paths(&self.git_dir).map_err(|what| BrokenGit {
@@ -121,10 +167,13 @@ fn check_head(git_dir: &Path) -> Result<(), String> {
     }
     let text = hint(&head, LINE_LIMIT).ok_or("its `HEAD` is missing")?;
     let text = text.trim_end();
-    let is_id = text.len() >= 40 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_id || text.starts_with("ref: refs/") {
+    if is_object_name(text) || text.starts_with("ref: refs/") {
         Ok(())
     } else {
         Err("its `HEAD` names neither a branch nor a commit".to_owned())
     }
+}
+
+fn is_object_name(text: &str) -> bool {
+    text.len() >= 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }

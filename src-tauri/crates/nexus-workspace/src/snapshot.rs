@@ -130,6 +130,11 @@ impl Source {
         Ok(())
     }
 
+    /// The repository that the project belongs to, unless it is one of its own in there.
+    pub(crate) fn person_git(&self) -> Option<&PersonGit> {
+        self.git.as_ref()
+    }
+
     /// The files that the project's own repository tracks, relative to the folder.
     fn tracked(&self) -> Result<Vec<String>, BrokenGit> {
         let Some(git) = &self.git else {

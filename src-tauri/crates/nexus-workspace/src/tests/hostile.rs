@@ -3,7 +3,7 @@
 use super::{Place, contents, git_output, path, set_mode, write};
 use crate::{
     Limits, Merge, MergeLabels, PatchLimit, ProjectConfig, Source, Surroundings, checks,
-    inspect_folder, instructions, remove_workspace, setup,
+    inspect_folder, instructions, recent_subjects, remove_workspace, setup,
 };
 use std::{
     collections::BTreeSet,
@@ -71,6 +71,8 @@ impl Evil {
         git("diff.evil.command", &self.program("diff-command"));
         git("diff.evil.textconv", &self.program("textconv"));
         git("core.pager", &self.program("pager"));
+        git("log.showSignature", "true");
+        git("core.alternateRefsCommand", &self.program("alternate-refs"));
         git("core.editor", &self.program("editor"));
         git("core.sshCommand", &self.program("ssh"));
         git("credential.helper", &self.program("credential"));
@@ -158,6 +160,7 @@ fn no_operation_runs_a_planted_program_or_touches_the_persons_git() {
     checks(project, &config);
     setup(project, &config);
     instructions(project);
+    assert_eq!(recent_subjects(project, 5), ["state"]);
     ran_nothing("looking");
 
     let repository = place.repository();

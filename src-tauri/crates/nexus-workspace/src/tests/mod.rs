@@ -3,6 +3,7 @@
 mod apply;
 mod detect;
 mod folder;
+mod history;
 mod hostile;
 mod lane;
 mod merge;
@@ -164,6 +165,15 @@ fn git_output(folder: &Path, home: &Path, args: &[&str]) -> Output {
         .args(args)
         .output()
         .unwrap()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the standard library cannot make a pipe with a name"
+)]
+fn make_pipe(place: &Place, name: &str) {
+    let mut command = Command::new("mkfifo");
+    assert!(command.arg(place.at(name)).status().unwrap().success());
 }
 
 /// Everything below a folder: kind, rights and content by path.

@@ -1,6 +1,6 @@
 //! What a snapshot holds, and when none is taken.
 
-use super::{Place, path, run_git, set_mode, write};
+use super::{Place, make_pipe, path, run_git, set_mode, write};
 use crate::{Limits, SkipReason, SnapshotError, Source, TooMuch};
 use nexus_core::ChangeKind;
 use std::{
@@ -363,15 +363,6 @@ fn pipes_and_sockets_are_passed_over_and_named() {
     );
     assert_eq!(snapshot.files, 1);
     assert_eq!(crate::instructions(&place.project), []);
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the standard library cannot make a pipe with a name"
-)]
-fn make_pipe(place: &Place, name: &str) {
-    let mut command = std::process::Command::new("mkfifo");
-    assert!(command.arg(place.at(name)).status().unwrap().success());
 }
 
 #[test]
