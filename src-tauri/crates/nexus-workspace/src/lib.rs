@@ -2,15 +2,16 @@
 //!
 //! This crate owns everything that is done with git: snapshots of a folder, the workspaces
 //! that tasks and their lanes work in, the difference between two trees and what becomes of two
-//! that are merged, and the accepted change that is written into the person's folder. It also reads what a project says about itself (its
-//! `.nexus/config.toml`, its checks, its instructions), because that is reading files too.
-//! It leaves running checks and deciding anything to others.
+//! that are merged, and the accepted change that is written into the person's folder. It also
+//! reads what a project says about itself (its `.nexus/config.toml`, its checks, its
+//! instructions), because that is reading files too. It leaves running checks and deciding
+//! anything to others.
 //!
 //! All git work uses a git directory that NEXUS owns. The person's `.git` is read, file by
 //! file, for what is tracked, what is excluded and what is checked out; its objects are read by
 //! git, which sees nothing else of it. Its configuration, hooks, filters and attributes never
-//! run, and nothing is ever written there. The person's folder changes only
-//! in [`Repository::apply`].
+//! run, and nothing is ever written there. The person's folder changes only in
+//! [`Repository::apply`].
 //!
 //! Functions here block; callers on an async runtime run them where blocking is allowed.
 

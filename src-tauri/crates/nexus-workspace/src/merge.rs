@@ -16,13 +16,14 @@ use std::{
 use tempfile::TempDir;
 
 /// A larger file is not merged line by line: that takes memory and time without a bound.
-const TEXT_LIMIT: u64 = 16 * 1024 * 1024;
+const TEXT_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// How far git looks for a NUL to tell that a file is no text.
 const BINARY_LIMIT: usize = 8000;
 
-/// How much of a file is searched for conflict marks.
-const MARKS_LIMIT: u64 = 4 * 1024 * 1024;
+/// How much of a file is searched for conflict marks: both sides of a conflict in the largest
+/// files that are merged, so that none of our own marks is out of reach.
+const MARKS_LIMIT: u64 = 2 * TEXT_LIMIT + 1024 * 1024;
 
 /// The longest name of a side in conflict marks, in characters.
 const LABEL_LIMIT: usize = 80;

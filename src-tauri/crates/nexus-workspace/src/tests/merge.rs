@@ -208,7 +208,7 @@ fn conflict_marks_name_the_sides_on_one_line_however_many_there_are() {
 fn a_file_too_large_for_merging_by_lines_conflicts_without_marks() {
     let trees = Trees::new();
     let large = |first: &str, last: &str| {
-        let text = format!("{first}\n{}{last}\n", "0123456\n".repeat(2 << 20));
+        let text = format!("{first}\n{}{last}\n", "0123456\n".repeat(1 << 19));
         files([("large", plain(text))])
     };
     let ours = large("o", "1");
@@ -243,6 +243,22 @@ fn a_merge_leaves_nothing_behind_and_touches_no_workspace() {
     assert_eq!(names(), files);
     assert_eq!(contents(&place.path("data/workspaces")), before);
     assert_eq!(contents(&place.project), project);
+}
+
+#[test]
+fn the_marks_of_the_longest_conflict_are_found_again() {
+    let trees = Trees::new();
+    let long = |side: &str| {
+        let lines = (0..4000).map(|n| format!("{side}{n:01000}\n"));
+        trees.tree(&files([("long", plain(lines.collect::<String>()))]))
+    };
+    let merged = trees.merge(&long("b"), &long("o"), &long("t"));
+    let (tree, conflicts) = parts(merged);
+    let expected = ("long".to_owned(), MergeConflictKind::BothChanged);
+    assert_eq!(conflicts, [expected]);
+    assert!(trees.read(&tree)["long"].bytes.len() > 8_000_000);
+    let found = trees.repository.marks_in(&tree, &[path("long")]);
+    assert_eq!(found.unwrap(), [path("long")]);
 }
 
 /// What one name at the top of a tree is: nothing, a file, or a folder of files.
@@ -423,7 +439,7 @@ fn files_with_conflict_marks_left_in_them_are_found() {
         ),
         ("link", link("<<<<<<< a\n>>>>>>> b")),
         ("not asked", plain(marks)),
-        ("far down", plain("0123456\n".repeat(1 << 20) + marks)),
+        ("far down", plain("0123456\n".repeat(2 << 20) + marks)),
     ]);
     let asked = all.keys().filter(|path| *path != "not asked");
     let mut asked: Vec<_> = asked.map(|p| path(p)).collect();
