@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// NEXUS Prime: plans and decides; never touches files.
+    /// NEXUS Prime: plans and decides. Where Claude Code plans, it reads; it changes nothing.
     Prime,
     /// Analyses; reads only.
     Aria,
@@ -69,7 +69,7 @@ impl Role {
     /// not exist for it.
     pub fn tools(self) -> &'static [&'static str] {
         match self {
-            Self::Prime => &[],
+            Self::Prime => &["Read", "Glob", "Grep"],
             Self::Aria | Self::Beta => &["Read", "Glob", "Grep", "Bash", "AskUserQuestion"],
             Self::Code | Self::Alpha => &[
                 "Read",

@@ -214,6 +214,13 @@ mod tests {
     }
 
     #[test]
+    fn a_planner_only_reads() {
+        let args = arguments(&spec(Role::Prime), false, Version::new(2, 1, 330));
+        let tools = args.iter().position(|arg| arg == "--tools").unwrap();
+        assert_eq!(args[tools + 1], "Read,Glob,Grep");
+    }
+
+    #[test]
     fn the_persona_is_on_no_command_line() {
         let args = arguments(&spec(Role::Aria), false, Version::new(9, 0, 0));
         assert!(
