@@ -11,8 +11,9 @@
 )]
 
 use nexus_agent::{
-    Backend, BaseUrl, ClaudeCode, ClaudeConfig, Credential, Environment, Installation,
-    OpenAiPlanner, PlanBrief, Planner, Recorded, Search, Session, SessionSpec,
+    Backend, BaseUrl, ClaudeCode, ClaudeConfig, Credential, Environment, Installation, NoPlan,
+    OpenAiPlanner, PlanBrief, Planned, Planner, PlannerSettings, Recorded, Search, Session,
+    SessionSpec,
 };
 use nexus_core::{Role, SessionId, TaskId, Timestamp, TurnOutcome, TurnUpdate};
 use nexus_process::{Launcher, find_tagged};
@@ -36,7 +37,7 @@ use tempfile::TempDir;
 use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpSocket},
-    sync::Semaphore,
+    sync::{Semaphore, mpsc},
     task::JoinSet,
 };
 use uuid::Uuid;
@@ -949,10 +950,10 @@ fn planner_cases() -> Vec<PlannerCase> {
             "500 that repeats the key",
             status(500, &format!("upstream: {KEY}")),
             Some("upstream: (the key)"),
-            1,
+            2,
         ),
-        ("502", bad_gateway, Some("status 502"), 1),
-        ("503", status(503, "unavailable"), Some("status 503"), 1),
+        ("502", bad_gateway, Some("status 502"), 2),
+        ("503", status(503, "unavailable"), Some("status 503"), 2),
         ("529", status(529, "Overloaded"), Some("status 529"), 1),
         ("a redirection", moved, Some("status 307"), 1),
         (
@@ -990,25 +991,25 @@ fn planner_cases() -> Vec<PlannerCase> {
             "words",
             completion("I would rather not."),
             Some("not a JSON object"),
-            2,
+            3,
         ),
         (
-            "a plan in a circle, twice",
+            "a plan in a circle, thrice",
             completion(&circle),
             Some("wait for each other"),
-            2,
+            3,
         ),
         (
-            "a plan cut off, twice",
+            "a plan cut off, thrice",
             completion(&cut[..cut.len() - 4]),
             Some("not the JSON"),
-            2,
+            3,
         ),
         (
             "another plan",
             completion("{\"plan\": 1}"),
             Some("missing field"),
-            2,
+            3,
         ),
         ("a flood", huge, Some("more than 1048576 bytes"), 1),
         ("broken in the middle", broken, Some("broke off"), 1),
@@ -1037,8 +1038,27 @@ const PLAN_LIMIT: Duration = Duration::from_secs(6);
 async fn planner_for(fault: &Value) -> (OpenAiPlanner, ScriptedApi) {
     let api = ScriptedApi::with(json!({"otherwise": {"fault": fault}})).await;
     let url: BaseUrl = format!("{}/v1", api.url()).parse().unwrap();
-    let planner = OpenAiPlanner::new(url, KEY.into(), "any").unwrap();
-    (planner.within(PLAN_LIMIT), api)
+    (planner_at(url), api)
+}
+
+fn planner_at(url: BaseUrl) -> OpenAiPlanner {
+    let settings = PlannerSettings {
+        time_limit: PLAN_LIMIT,
+        retry_wait: Duration::from_millis(10),
+        ..PlannerSettings::new(url, "any")
+    };
+    OpenAiPlanner::new(settings, KEY.into()).unwrap()
+}
+
+async fn plan(planner: &OpenAiPlanner, folder: &Path) -> Result<Planned, NoPlan> {
+    let brief = PlanBrief {
+        title: "Mend it".to_owned(),
+        wish: "Please mend the sums.".to_owned(),
+        folder: folder.to_owned(),
+        ..PlanBrief::default()
+    };
+    let (thinks, _) = mpsc::channel(1);
+    planner.plan(&brief, &thinks).await
 }
 
 /// What is wrong with what the planner makes of this case.
@@ -1047,17 +1067,12 @@ async fn judge_plan(
     (planner, api): (OpenAiPlanner, ScriptedApi),
     folder: PathBuf,
 ) -> Vec<String> {
-    let brief = PlanBrief {
-        title: "Mend it".to_owned(),
-        wish: "Please mend the sums.".to_owned(),
-        folder,
-    };
     let begun = Instant::now();
-    let planned = within(planner.plan(&brief)).await;
+    let planned = within(plan(&planner, &folder)).await;
     let mut wrong = Vec::new();
     match (&planned, part) {
-        (Ok(plan), None) if plan.steps().len() == 3 => {}
-        (Err(reason), Some(part)) if reason.0.contains(part) => {}
+        (Ok(planned), None) if planned.plan.steps().len() == 3 => {}
+        (Err(no_plan), Some(part)) if no_plan.reason.contains(part) => {}
         (other, _) => wrong.push(format!("{name}: {other:?}")),
     }
     if format!("{planned:?}").contains(KEY) {
@@ -1110,15 +1125,8 @@ async fn nobody_plans(folder: &Path) -> Vec<String> {
     let url: BaseUrl = format!("http://{}/v1", socket.local_addr().unwrap())
         .parse()
         .unwrap();
-    let planner = OpenAiPlanner::new(url.clone(), KEY.into(), "any").unwrap();
-    let brief = PlanBrief {
-        title: "Mend it".to_owned(),
-        wish: "Please".to_owned(),
-        folder: folder.to_owned(),
-    };
-    let planned = planner.within(PLAN_LIMIT).plan(&brief).await;
-    match planned {
-        Err(reason) if reason.0.contains(url.as_str()) => Vec::new(),
+    match plan(&planner_at(url.clone()), folder).await {
+        Err(no_plan) if no_plan.reason.contains(url.as_str()) => Vec::new(),
         other => vec![format!("nobody listens: {other:?}")],
     }
 }

@@ -4,10 +4,11 @@
 use crate::{Backends, DataDir, EngineError, EngineOptions, ErrorKind, TakeUp, for_checks};
 use async_trait::async_trait;
 use nexus_agent::{
-    Backend, BaseUrl, ClaudeCode, ClaudeConfig, Credential, Environment, InstallError,
-    Installation, NoPlan, OpenAiPlanner, PlanBrief, Planner, Search, Session, SessionSpec,
+    Backend, BaseUrl, Case, ClaudeCode, ClaudeConfig, Credential, Environment, InstallError,
+    Installation, Judged, NoPlan, OpenAiPlanner, PlanBrief, Planned, Planner, PlannerSettings,
+    Search, Session, SessionSpec, Thinks,
 };
-use nexus_core::{Plan, TurnOutcome};
+use nexus_core::TurnOutcome;
 use nexus_process::Launcher;
 use nexus_secrets::{SecretError, SecretName, SecretSource};
 use nexus_workspace::Limits;
@@ -199,20 +200,30 @@ impl Backend for ClaudeHere {
 #[derive(Debug)]
 struct PlannerHere(Machine);
 
-#[async_trait]
-impl Planner for PlannerHere {
-    async fn plan(&self, brief: &PlanBrief) -> Result<Plan, NoPlan> {
+impl PlannerHere {
+    async fn openai(&self) -> Result<OpenAiPlanner, NoPlan> {
         let key = self.0.secrets.get(SecretName::OpenAi).await;
-        let key = key.map_err(|error| NoPlan(format!("failed to {error}")))?;
+        let key = key.map_err(|error| NoPlan::unasked(format!("failed to {error}")))?;
         let no_key =
-            || NoPlan("there is no openai key: save one with `nexus keys set openai`".into());
+            || NoPlan::unasked("there is no openai key: save one with `nexus keys set openai`");
         let usual = || {
             OpenAiPlanner::BASE_URL
                 .parse()
-                .map_err(|_| NoPlan("no address".into()))
+                .map_err(|_| NoPlan::unasked("no address"))
         };
         let url = self.0.openai_url.clone().map_or_else(usual, Ok)?;
-        let planner = OpenAiPlanner::new(url, key.ok_or_else(no_key)?, OpenAiPlanner::MODEL)?;
-        planner.plan(brief).await
+        let settings = PlannerSettings::new(url, OpenAiPlanner::MODEL);
+        OpenAiPlanner::new(settings, key.ok_or_else(no_key)?)
+    }
+}
+
+#[async_trait]
+impl Planner for PlannerHere {
+    async fn plan(&self, brief: &PlanBrief, thinks: &Thinks) -> Result<Planned, NoPlan> {
+        self.openai().await?.plan(brief, thinks).await
+    }
+
+    async fn judge(&self, case: &Case, thinks: &Thinks) -> Result<Judged, NoPlan> {
+        self.openai().await?.judge(case, thinks).await
     }
 }

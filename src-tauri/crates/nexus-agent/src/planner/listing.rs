@@ -1,7 +1,7 @@
 //! The names of a project's files, for a planner that cannot look for itself.
 //!
-//! Only names leave the machine, no content. What is hidden or ignored, what tools generate,
-//! and what is named like a key or a list of secrets is not even named.
+//! What is hidden or ignored, what tools generate, and what is named like a key or a list of
+//! secrets is not even named.
 
 use ignore::{DirEntry, WalkBuilder};
 use std::{fmt::Write, path::Path};
@@ -27,11 +27,56 @@ const GENERATED: &[&str] = &[
 /// How files that hold secrets are commonly named.
 const SECRET_ENDINGS: &[&str] = &[".env", ".pem", ".key", ".p12", ".pfx", ".kdbx"];
 
-/// One path a line, those near the top first, with a last line that says whether there are
-/// more. Blocks while it reads folders.
-pub(super) fn listing(folder: &Path) -> String {
+/// The files of a project that may be named.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Those near the top first.
+    names: Vec<String>,
+    /// What lies in the folder itself, whole however many files there are below.
+    top: Vec<String>,
+}
+
+impl Listing {
+    /// Looks through the folder. Blocks while it reads folders.
+    pub(super) fn of(folder: &Path) -> Self {
+        Self {
+            names: names(folder, DEPTH_LIMIT),
+            top: names(folder, 1),
+        }
+    }
+
+    /// The paths, with `/` between their parts.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Is there a file of this name in the folder itself?
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.top.iter().any(|top| top == name)
+    }
+
+    /// One path a line, with a last line that says whether there are more.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        let mut told = 0;
+        for name in &self.names {
+            if text.len() + name.len() > TEXT_LIMIT {
+                break;
+            }
+            let _ = writeln!(text, "{name}");
+            told += 1;
+        }
+        let more = self.names.len() - told;
+        if more > 0 {
+            let _ = writeln!(text, "(and at least {more} more files)");
+        }
+        text
+    }
+}
+
+fn names(folder: &Path, depth: usize) -> Vec<String> {
     let mut walk = WalkBuilder::new(folder);
-    walk.max_depth(Some(DEPTH_LIMIT))
+    walk.max_depth(Some(depth))
         .parents(false)
         .git_global(false)
         .require_git(false)
@@ -45,20 +90,7 @@ pub(super) fn listing(folder: &Path) -> String {
         .filter_map(|file| Some((file.depth(), name_below(folder, &file)?)))
         .collect();
     names.sort();
-    let mut text = String::new();
-    let mut told = 0;
-    for (_, name) in &names {
-        if text.len() + name.len() > TEXT_LIMIT {
-            break;
-        }
-        let _ = writeln!(text, "{name}");
-        told += 1;
-    }
-    let more = names.len() - told;
-    if more > 0 {
-        let _ = writeln!(text, "(and at least {more} more files)");
-    }
-    text
+    names.into_iter().map(|(_, name)| name).collect()
 }
 
 fn is_told(entry: &DirEntry) -> bool {
@@ -113,8 +145,10 @@ mod tests {
             "new\nline.txt",
         ]);
         fs::write(dir.path().join(".gitignore"), "secret-data/\n").unwrap();
-        let told = listing(dir.path());
-        assert_eq!(told, "README.md\nsrc/a.rs\nsrc/deep/b.rs\n");
+        let told = Listing::of(dir.path());
+        assert!(told.has("README.md"));
+        assert!(!told.has(".env") && !told.has("a.rs"));
+        assert_eq!(told.text(), "README.md\nsrc/a.rs\nsrc/deep/b.rs\n");
     }
 
     #[test]
@@ -123,7 +157,7 @@ mod tests {
         for number in 0..2000 {
             fs::write(dir.path().join(format!("a/file-{number:04}.txt")), "").unwrap();
         }
-        let told = listing(dir.path());
+        let told = Listing::of(dir.path()).text();
         assert!(told.starts_with("z.txt\na/file-0000.txt\n"), "{told}");
         assert!(told.len() < TEXT_LIMIT + 100, "{}", told.len());
         let lines = told.lines().count() - 1;
@@ -134,6 +168,6 @@ mod tests {
     #[test]
     fn a_folder_that_is_gone_has_no_names() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(listing(&dir.path().join("nothing")), "");
+        assert_eq!(Listing::of(&dir.path().join("nothing")).text(), "");
     }
 }

@@ -5,13 +5,14 @@ use crate::{DataDir, EngineError, ErrorKind, folder::fingerprint};
 use nexus_agent::PlanBrief;
 use nexus_core::{
     Failure, FailureKind, FileOperation, PreparedWorkspace, Report, SnapshotId, Task, TaskId,
-    TaskSpec,
+    TaskSpec, Terms,
 };
 use nexus_workspace::{
     ApplyError, ProjectConfig, Repository, Source, Workspace, WorkspaceError, checks,
     remove_workspace, setup,
 };
 use std::{path::Path, sync::Arc};
+use tokio::sync::mpsc;
 
 /// Runs blocking work off the async threads. `None` when the program is ending.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
@@ -66,14 +67,20 @@ pub(super) async fn prepare(tools: &Tools, task: &Task) {
 
 /// Asks the planner of the task.
 pub(super) async fn plan(tools: &Tools, task: &Task) {
+    let terms = &task.spec.terms;
     let brief = PlanBrief {
         title: task.spec.title.clone(),
         wish: task.spec.text.clone(),
         folder: task.spec.folder.clone().into(),
+        checklist: terms.checklist.clone(),
+        seats: terms.seats.unwrap_or(Terms::SEATS),
+        ..PlanBrief::default()
     };
+    // Nobody watches yet.
+    let (thinks, _) = mpsc::channel(1);
     let report = match &tools.options.backends.planner {
-        Some(planner) => match planner.plan(&brief).await {
-            Ok(plan) => Report::Planned(plan),
+        Some(planner) => match planner.plan(&brief, &thinks).await {
+            Ok(planned) => Report::Planned(planned.plan),
             Err(error) => Report::PlannerFailed {
                 reason: error.to_string(),
             },
