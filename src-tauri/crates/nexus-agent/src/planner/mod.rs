@@ -1,13 +1,14 @@
 //! Planners: what turns a wish into a plan, and judges a step that was handed in, when the
 //! built-in rules do not.
 //!
-//! `openai` asks a model behind an OpenAI-compatible service. `words` is what it is told,
-//! `shape` what the project is like, with `mask` taking secrets out of it. It answers in the
-//! form that `form` describes and reads, and is asked by `asking`, which sends back what cannot
-//! be used. What a model answers is untrusted text: it becomes a plan only through
-//! [`Plan::new`].
+//! `openai` asks a model behind an OpenAI-compatible service, `claude` the person's own Claude
+//! Code. Both are told the same: `words` is what, `shape` what the project is like, with
+//! `mask` taking secrets out of it. Both answer in the same form, which `form` describes and
+//! reads, and both are asked by `asking`, which sends back what cannot be used. What a model
+//! answers is untrusted text: it becomes a plan only through [`Plan::new`].
 
 mod asking;
+mod claude;
 mod form;
 mod listing;
 mod mask;
@@ -15,6 +16,7 @@ mod openai;
 mod shape;
 mod words;
 
+pub use claude::ClaudePlanner;
 pub use openai::{Api, OpenAiPlanner, PlannerSettings};
 
 use async_trait::async_trait;

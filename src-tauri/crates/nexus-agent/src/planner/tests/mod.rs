@@ -1,6 +1,7 @@
 //! The planners: one against a small service on this machine, the other against a backend
 //! without a process, which both answer as they are told.
 
+mod claude;
 mod failures;
 mod openai;
 mod service;
