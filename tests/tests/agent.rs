@@ -6,8 +6,9 @@
 )]
 
 use nexus_agent::{
-    Backend, ClaudeCode, ClaudeConfig, Credential, Environment, InstallError, Recorded, Search,
-    Session, SessionCommand, SessionEvent, SessionSpec, ToolDecision, Version,
+    Backend, ClaudeCode, ClaudeConfig, ClaudePlanner, Credential, Environment, InstallError,
+    NoPlan, PlanBrief, Planned, Planner, Recorded, Search, Session, SessionCommand, SessionEvent,
+    SessionSpec, ToolDecision, Version,
 };
 use nexus_core::{AgentCall, Role, SessionId, TaskId, TurnOutcome, TurnUpdate, Usd};
 use nexus_process::{Launcher, find_tagged};
@@ -17,9 +18,11 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 /// A home folder with a script, a project, and the double.
@@ -76,18 +79,42 @@ impl Bench {
         }
     }
 
-    async fn try_open(&self, spec: SessionSpec) -> Result<Session, TurnOutcome> {
+    async fn backend(&self) -> ClaudeCode {
         let found = search_for(&double())
             .find(&launcher(), &self.environment())
             .await;
-        let backend = ClaudeCode::new(ClaudeConfig {
+        ClaudeCode::new(ClaudeConfig {
             installation: found.unwrap(),
             launcher: launcher(),
             credential: Credential::Login,
             base_url: None,
             environment: self.environment(),
-        });
-        within(backend.open(spec)).await
+        })
+    }
+
+    async fn try_open(&self, spec: SessionSpec) -> Result<Session, TurnOutcome> {
+        within(self.backend().await.open(spec)).await
+    }
+
+    /// A plan for the project, by the program itself.
+    async fn plan(&self, time_limit: Duration) -> Result<Planned, NoPlan> {
+        let brief = PlanBrief {
+            wish: "Mend it.".to_owned(),
+            folder: self.project(),
+            ..PlanBrief::default()
+        };
+        let (thinks, _) = mpsc::channel(1);
+        let planner = ClaudePlanner::new(Arc::new(self.backend().await)).within(time_limit);
+        within(planner.plan(&brief, &thinks)).await
+    }
+
+    /// The processes of the session that was started first.
+    fn processes_of_first(&self) -> usize {
+        let start = &self.log()[0]["start"];
+        let args: Vec<_> = start.as_array().unwrap().iter().collect();
+        let named = args.iter().position(|arg| **arg == "--session-id");
+        let session = args[named.unwrap() + 1].as_str().unwrap();
+        find_tagged("NEXUS_AGENT".as_ref(), session.as_ref()).len()
     }
 
     async fn open(&self) -> Session {
@@ -444,4 +471,37 @@ async fn an_unusable_program_is_an_error_that_says_what_to_do() {
         matches!(broken, InstallError::NotRunnable { .. }),
         "{broken:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planner_reads_changes_nothing_and_leaves_no_process() {
+    let steps = json!([
+        {"kind": "implementation", "title": "Mend", "description": "All of it.", "after": []},
+    ]);
+    let answer = json!({"steps": steps}).to_string();
+    let bench = Bench::with(json!({
+        "rules": [{"when": {"prompt": "cannot be used"}, "do": [
+            {"use": {"tool": "Write", "input": {"file_path": "{{cwd}}/a.txt", "content": "x"}}},
+            {"call": {"tool": "submit_result", "with": {"summary": "done"}}},
+            {"usage": {"input": 10, "output": 5, "cost": 0.25}},
+            {"say": answer},
+        ]}],
+        "otherwise": [{"usage": {"input": 10, "output": 5, "cost": 0.25}}, {"say": "No."}],
+    }));
+    let planned = bench.plan(Duration::from_secs(50)).await.unwrap();
+    assert_eq!(planned.plan.steps()[0].title, "Mend");
+    assert_eq!(planned.calls, 2);
+    assert_eq!(planned.usage.cost, Usd::from_dollars(0.5));
+    assert_eq!(fs::read_dir(bench.project()).unwrap().count(), 0);
+    assert_eq!(bench.processes_of_first(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_planner_that_never_answers_leaves_no_process() {
+    for never in ["hang", "deafen"] {
+        let bench = Bench::doing(json!([{"say": "la la la"}, never]));
+        let no_plan = bench.plan(Duration::from_secs(3)).await.unwrap_err();
+        assert!(no_plan.reason.contains("within 3 s"), "{no_plan}");
+        assert_eq!(bench.processes_of_first(), 0, "{never}");
+    }
 }
