@@ -8,6 +8,7 @@
 mod account;
 mod approval;
 mod desk;
+pub mod duties;
 mod evidence;
 mod floor;
 mod id;
@@ -27,6 +28,7 @@ mod workspace;
 pub use account::*;
 pub use approval::*;
 pub use desk::*;
+pub use duties::{Flag, FlagKind};
 pub use evidence::*;
 pub use floor::*;
 pub use id::*;
