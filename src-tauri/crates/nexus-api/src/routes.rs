@@ -203,6 +203,7 @@ fn terms(app: &App, terms: TermsView) -> Result<Terms, ApiError> {
         after: after.collect::<Result<_, ApiError>>()?,
         shares_context: terms.shares_context,
         template: terms.template,
+        plan: None,
     })
 }
 

@@ -112,9 +112,6 @@ impl FieldKind {
 }
 
 impl Template {
-    /// Longest list of what has to be true of a result.
-    pub const LONGEST_CHECKLIST: usize = 100;
-
     /// The templates that come with NEXUS.
     pub fn built_in() -> Vec<Self> {
         let parse = |(name, text)| Self::parse(name, text, TemplateSource::BuiltIn).ok();

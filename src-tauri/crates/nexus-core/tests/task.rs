@@ -31,7 +31,11 @@ impl Desk {
             title: "Fix the sum".into(),
             text: "The sum is wrong".into(),
             team: Team::Claude,
-            planner: PlannerKind::Standard,
+            planner: if options.contains("planner") {
+                PlannerKind::Openai
+            } else {
+                PlannerKind::Standard
+            },
             permissions: Permissions::Workspace,
             priority: Priority::Normal,
             budget: options
@@ -41,7 +45,7 @@ impl Desk {
             answer_within: ANSWER_WITHIN,
             fingerprint: String::new(),
             attended: !options.contains("unattended"),
-            terms: Terms::default(),
+            terms: terms(options),
         };
         let created = Event::TaskCreated {
             spec: Box::new(spec.clone()),
@@ -188,6 +192,9 @@ impl Desk {
                 allowed_commands: vec![],
                 notes: vec![],
             })),
+            "no-plan" => self.news(Report::PlannerFailed {
+                reason: "no answer".into(),
+            }),
             "before-green" => self.checks(CheckTime::Baseline, Some(0)),
             "before-red" => self.checks(CheckTime::Baseline, Some(1)),
             "before-none" => self.checks(CheckTime::Baseline, None),
@@ -330,6 +337,18 @@ impl Desk {
     }
 }
 
+fn terms(options: &str) -> Terms {
+    let plan = || {
+        let templates = Template::built_in();
+        let bug_fix = templates.into_iter().find(|t| t.name == "bug-fix").unwrap();
+        bug_fix.plan.map(Box::new)
+    };
+    Terms {
+        plan: options.contains("bug-fix").then(plan).flatten(),
+        ..Terms::default()
+    }
+}
+
 fn describe(event: &Event) -> String {
     let more = match event {
         Event::StepStarted {
@@ -390,6 +409,25 @@ fn a_task_waits_for_a_place_and_then_begins_with_aria() {
         after("", "start admit prepared"),
         "  workspace_prepared\n  message_posted assignment → aria_coordinator\n  step_started step 1 turn 1 attempt 1 round 1\nworking"
     );
+}
+
+#[test]
+fn a_task_of_a_template_is_planned_by_it() {
+    let script = "start admit prepared before-green says";
+    assert!(after("", script).contains("assignment → code_developer"));
+    assert!(after("bug-fix", script).contains("assignment → alpha_test_creator"));
+    let script = format!("{script} says");
+    assert!(after("bug-fix", &script).contains("assignment → code_developer"));
+    let script = format!("{script} says green");
+    assert!(after("bug-fix", &script).contains("assignment → beta_test_validator"));
+}
+
+#[test]
+fn a_planner_is_asked_before_the_template_and_the_template_is_taken_when_it_fails() {
+    let script = "start admit";
+    assert_eq!(after("bug-fix planner", script), "  task_started\nplanning");
+    let script = format!("{script} no-plan prepared before-green says");
+    assert!(after("bug-fix planner", &script).contains("assignment → alpha_test_creator"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Answer, AnsweredBy, Approval, ApprovalId, CheckTime, Hold, Message, MessageId, MessageKind,
-    MessagePrefix, Note, Party, Plan, Question, Recipient, Role, SnapshotId, Standing, StepKind,
+    MessagePrefix, Note, Party, Question, Recipient, Role, SnapshotId, Standing, StepKind,
     Timestamp, TurnId, TurnOutcome, TurnReport, Usage, Verdict, WAKE_SPREAD, Writes,
 };
 use std::{sync::Arc, time::Duration};
@@ -83,7 +83,7 @@ impl Task {
                     reason: reason.clone(),
                 },
                 Event::PlanMade {
-                    plan: Plan::standard(&self.spec.title),
+                    plan: self.spec.own_plan(),
                 },
             ],
             Report::SetupRan(evidence) if self.setup.is_none() => {
@@ -252,7 +252,7 @@ impl Task {
         }
         if self.plan.is_none() && self.spec.planner == PlannerKind::Standard {
             return vec![Event::PlanMade {
-                plan: Plan::standard(&self.spec.title),
+                plan: self.spec.own_plan(),
             }];
         }
         if self.plan.is_none() || !matches!(self.workspace, Workspace::Ready(_)) {

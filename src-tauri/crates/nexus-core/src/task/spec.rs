@@ -1,7 +1,7 @@
 //! What a task was asked to be.
 
 use super::Limits;
-use crate::{Permissions, Priority, ProjectId, TaskId, Usd};
+use crate::{Permissions, Plan, Priority, ProjectId, TaskId, Usd};
 use serde::{Deserialize, Serialize};
 
 /// Who carries the task out.
@@ -27,7 +27,7 @@ pub enum PlannerKind {
 }
 
 /// How the task is gone about, beyond the wish itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Terms {
     /// The plan is shown and waits for a yes before any agent begins.
@@ -49,15 +49,20 @@ pub struct Terms {
     /// The name of the template it was made from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// The plan of that template; taken where no planner is asked, or none can plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<Plan>>,
 }
 
 impl Terms {
     /// How many agents of one role work side by side in a task when nothing else is said.
     pub const SEATS: u32 = 3;
+    /// The most that can be asked of a result.
+    pub const LONGEST_CHECKLIST: usize = 100;
 }
 
 /// What the person wants, where, and within which bounds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskSpec {
     /// Counts the tasks of this data folder; people call the task `T-<number>`.
     pub number: u32,
@@ -119,6 +124,13 @@ pub enum BadSpec {
     NoLimit,
     #[error("a question needs at least a second to be answered")]
     NoTimeToAnswer,
+    #[error("an item of the checklist says nothing: say what has to be true, or leave it out")]
+    EmptyItem,
+    #[error(
+        "the checklist has {items} items, at most {} fit",
+        Terms::LONGEST_CHECKLIST
+    )]
+    TooManyItems { items: usize },
 }
 
 impl TaskSpec {
@@ -156,7 +168,22 @@ impl TaskSpec {
         if self.answer_within == 0 {
             return Err(BadSpec::NoTimeToAnswer);
         }
+        let checklist = &self.terms.checklist;
+        if checklist.iter().any(|item| item.trim().is_empty()) {
+            return Err(BadSpec::EmptyItem);
+        }
+        if checklist.len() > Terms::LONGEST_CHECKLIST {
+            return Err(BadSpec::TooManyItems {
+                items: checklist.len(),
+            });
+        }
         Ok(())
+    }
+
+    /// The plan where no planner makes one: that of the task's template, else the standard one.
+    pub(super) fn own_plan(&self) -> Plan {
+        let given = self.terms.plan.as_deref().cloned();
+        given.unwrap_or_else(|| Plan::standard(&self.title))
     }
 
     /// A title for a task that was given none: the first line of its text, cut at a word.

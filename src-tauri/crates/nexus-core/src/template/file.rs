@@ -5,7 +5,9 @@ use super::{
     text::{holes, is_field_name, is_slug},
     value::Value,
 };
-use crate::{BadPlan, CommandLine, Plan, PlannedStep, Priority, ProjectPath, StepId, StepKind};
+use crate::{
+    BadPlan, CommandLine, Plan, PlannedStep, Priority, ProjectPath, StepId, StepKind, Terms,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
@@ -56,11 +58,11 @@ impl Template {
                 problems.push(format!("`{key}` is empty: say it"));
             }
         }
-        if self.checklist.len() > Self::LONGEST_CHECKLIST {
+        if self.checklist.len() > Terms::LONGEST_CHECKLIST {
             problems.push(format!(
                 "`checklist` has {} items, at most {} fit",
                 self.checklist.len(),
-                Self::LONGEST_CHECKLIST
+                Terms::LONGEST_CHECKLIST
             ));
         }
         for field in &self.fields {

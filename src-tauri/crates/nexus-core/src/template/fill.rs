@@ -8,7 +8,7 @@ use super::{
     text::{Piece, holes, on_one_line, paragraphs, pieces},
     value::Value,
 };
-use crate::{BadPlan, Plan, PlannedStep, Priority, Requirements, TaskSpec};
+use crate::{BadPlan, Plan, PlannedStep, Priority, Requirements, TaskSpec, Terms};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A template with its fields filled in: what a task is made of.
@@ -166,11 +166,11 @@ impl Filled {
                 "nothing was filled in, so there is no wish: say something in a field".to_owned(),
             );
         }
-        if self.checklist.len() > Template::LONGEST_CHECKLIST {
+        if self.checklist.len() > Terms::LONGEST_CHECKLIST {
             problems.push(format!(
                 "the checklist gets {} items, at most {} fit: say less in fewer lines",
                 self.checklist.len(),
-                Template::LONGEST_CHECKLIST
+                Terms::LONGEST_CHECKLIST
             ));
         }
         problems
