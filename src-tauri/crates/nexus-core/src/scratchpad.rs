@@ -149,6 +149,13 @@ fn result(result: &StepResult) -> String {
             .unwrap_or_default();
         let _ = writeln!(text, "- {:?}: {}{place}", finding.severity, finding.problem);
     }
+    if !result.checklist.is_empty() {
+        let _ = writeln!(text, "\nChecklist:");
+    }
+    for judged in &result.checklist {
+        let mark = if judged.met { 'x' } else { ' ' };
+        let _ = writeln!(text, "- [{mark}] {}: {}", judged.item, judged.why);
+    }
     for (name, value) in &result.deliverables {
         let shown = value
             .as_str()

@@ -314,6 +314,20 @@ pub struct StepResult {
     /// What has to be mended, when the verdict is `fail`.
     #[serde(default)]
     pub findings: Vec<Finding>,
+    /// Beta's judgement of the task's checklist; other roles leave it out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checklist: Vec<Judged>,
+}
+
+/// One item of a checklist, judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The item in its own words.
+    pub item: String,
+    /// Is it true of the work?
+    pub met: bool,
+    /// What was seen of it.
+    pub why: String,
 }
 
 /// Beta's judgement of the work.

@@ -131,6 +131,17 @@ impl Desk {
     }
 
     fn result(&mut self, verdict: Option<Verdict>) {
+        self.judges(verdict, vec![]);
+    }
+
+    /// Hands in a result that judges the items of the checklist.
+    fn judges(&mut self, verdict: Option<Verdict>, judged: Vec<(&str, bool)>) {
+        let judged = judged.into_iter().map(|(item, met)| Judged {
+            item: item.into(),
+            met,
+            why: "I looked".into(),
+        });
+        let checklist = judged.collect();
         let turn = self.turn();
         let finding = Finding {
             problem: "off by one".into(),
@@ -146,6 +157,7 @@ impl Desk {
             summary: "looked".into(),
             verdict,
             findings,
+            checklist,
             ..StepResult::default()
         };
         self.news(Report::Result {
@@ -220,6 +232,15 @@ impl Desk {
             "result" => self.result(None),
             "pass" => self.result(Some(Verdict::Pass)),
             "fail" => self.result(Some(Verdict::Fail)),
+            "judges-all-met" => self.judges(
+                Some(Verdict::Pass),
+                vec![("it adds  up.", true), ("- It is fast", true)],
+            ),
+            "judges-one-unmet" => self.judges(
+                Some(Verdict::Pass),
+                vec![("It adds up", true), ("It is fast", false)],
+            ),
+            "judges-one" => self.judges(Some(Verdict::Pass), vec![("It is fast", true)]),
             "crash" => self.ends(TurnOutcome::Exited {
                 code: 1,
                 stderr: "boom".into(),
@@ -338,15 +359,26 @@ impl Desk {
 }
 
 fn terms(options: &str) -> Terms {
-    let plan = || {
-        let templates = Template::built_in();
-        let bug_fix = templates.into_iter().find(|t| t.name == "bug-fix").unwrap();
-        bug_fix.plan.map(Box::new)
-    };
+    let mut checklist = vec!["It adds up".to_owned(), "It is fast".to_owned()];
+    checklist.retain(|_| options.contains("checklist"));
     Terms {
-        plan: options.contains("bug-fix").then(plan).flatten(),
+        checklist,
+        plan: plan(options).map(Box::new),
         ..Terms::default()
     }
+}
+
+fn plan(options: &str) -> Option<Plan> {
+    if options.contains("only-code") {
+        let kind = StepKind::Implementation;
+        let step = PlannedStep::new(StepId(1), kind, "Do it".into(), "Do it".into());
+        return Plan::new(vec![step]).ok();
+    }
+    let mut templates = Template::built_in().into_iter();
+    let bug_fix = templates
+        .find(|template| template.name == "bug-fix")
+        .unwrap();
+    bug_fix.plan.filter(|_| options.contains("bug-fix"))
 }
 
 fn describe(event: &Event) -> String {
@@ -517,6 +549,88 @@ fn betas_fail_goes_back_to_code_three_times_and_then_the_person_is_asked() {
 fn checks_that_we_broke_go_back_to_code_whatever_beta_says() {
     let script = "start admit prepared before-green says says says red pass says";
     assert!(after("", script).contains("round_began 2"));
+}
+
+/// The findings that Code has to mend after this script.
+fn mends(options: &str, script: &str) -> Vec<String> {
+    let mut desk = Desk::new(options);
+    script.split_whitespace().for_each(|word| desk.word(word));
+    desk.task.step(StepId(2)).unwrap().feedback.clone()
+}
+
+#[test]
+fn an_item_of_the_checklist_that_is_not_met_or_not_judged_goes_back_to_code() {
+    let judged = |word: &str| mends("checklist", &format!("{TO_BETA} {word} says"));
+    assert_eq!(
+        judged("judges-one-unmet"),
+        ["`It is fast` is not met: I looked"]
+    );
+    assert_eq!(judged("judges-one"), ["`It adds up` was not judged"]);
+    assert_eq!(
+        judged("fail"),
+        [
+            "off by one (sum.py:3)",
+            "`It adds up` was not judged",
+            "`It is fast` was not judged"
+        ]
+    );
+    let again = format!("{TO_BETA} judges-one says says green");
+    assert!(after("checklist", &again).contains("step_started step 4"));
+    let judged = format!("{again} judges-all-met says");
+    assert!(after("checklist", &judged).ends_with("review_reached failed false\nreview"));
+}
+
+#[test]
+fn a_checklist_in_other_white_space_and_with_a_mark_is_the_same() {
+    let script = format!("{TO_BETA} judges-all-met says");
+    assert!(after("checklist", &script).ends_with("review_reached failed false\nreview"));
+    let mut desk = Desk::new("checklist");
+    script.split_whitespace().for_each(|word| desk.word(word));
+    let judged = desk.task.judgements();
+    assert!(judged.iter().all(|(_, judged)| judged.unwrap().met));
+    let handed_over = scratchpad::body(desk.task.messages.last().unwrap());
+    assert!(
+        handed_over.contains("- [x] it adds  up.: I looked\n"),
+        "{handed_over}"
+    );
+}
+
+#[test]
+fn a_plan_that_nobody_judges_leaves_the_checklist_to_the_person() {
+    let script = "start admit prepared before-green says green";
+    assert!(after("checklist only-code", script).ends_with("review_reached failed false\nreview"));
+}
+
+#[test]
+fn only_what_was_judged_is_called_judged() {
+    let mut desk = Desk::new("checklist");
+    let script = format!("{TO_BETA} judges-one-unmet says");
+    TO_BETA.split_whitespace().for_each(|word| desk.word(word));
+    assert!(desk.task.judgements().iter().all(|(_, it)| it.is_none()));
+    assert_eq!(desk.task.judgements().len(), 2);
+    let mut desk = Desk::new("checklist");
+    script.split_whitespace().for_each(|word| desk.word(word));
+    assert!(
+        desk.task.judgements().iter().all(|(_, it)| it.is_none()),
+        "a round has begun, and nothing of it is judged yet"
+    );
+}
+
+#[test]
+fn the_team_is_told_the_checklist_and_beta_has_to_judge_it() {
+    let prompt = |options: &str, script: &str| {
+        let mut desk = Desk::new(options);
+        script.split_whitespace().for_each(|word| desk.word(word));
+        desk.task.prompt(desk.turn(), &[]).unwrap()
+    };
+    let to_alpha = format!("{TO_CODE} says");
+    for script in [TO_CODE, &to_alpha, TO_BETA] {
+        let told = prompt("checklist", script);
+        assert!(told.contains("- It adds up\n- It is fast\n"), "{told}");
+        assert_eq!(told.contains("Judge every one"), script == TO_BETA);
+        assert!(!prompt("", script).contains("The checklist"));
+    }
+    assert!(prompt("checklist", &to_alpha).contains("Cover with a test"));
 }
 
 #[test]

@@ -181,6 +181,14 @@ fn submit_result_schema() -> Value {
             "suggestion": {"type": ["string", "null"]},
         }),
     );
+    let judged = object(
+        &["item", "met", "why"],
+        json!({
+            "item": text("The item, in the words of the checklist."),
+            "met": {"type": "boolean", "description": "Is it true of the work?"},
+            "why": text("What you saw that shows it."),
+        }),
+    );
     object(
         &["summary"],
         json!({
@@ -201,6 +209,10 @@ fn submit_result_schema() -> Value {
             "findings": {
                 "type": "array", "items": finding,
                 "description": "What has to be mended, when the verdict is fail.",
+            },
+            "checklist": {
+                "type": "array", "items": judged,
+                "description": "Only for validation, when the task has a checklist: every item, judged.",
             },
         }),
     )
@@ -387,6 +399,7 @@ mod tests {
                     "summary": "found two faults", "confidence_score": 0.8, "verdict": "fail",
                     "deliverables": {"test_report": {"failed": 2}},
                     "findings": [{"problem": "off by one", "location": "src/lib.rs:3"}],
+                    "checklist": [{"item": "It adds up", "met": false, "why": "1 + 1 gives 3"}],
                     "something_new": true,
                 }),
             ),
@@ -418,6 +431,11 @@ mod tests {
                 "submit_result",
                 json!({"summary": "x", "findings": [{"location": "a"}]}),
                 "problem",
+            ),
+            (
+                "submit_result",
+                json!({"summary": "x", "checklist": [{"item": "a", "met": true}]}),
+                "why",
             ),
             ("delete_everything", json!({}), "post_message"),
         ];

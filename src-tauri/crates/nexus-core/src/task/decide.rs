@@ -412,6 +412,7 @@ impl Task {
                 }
             }
         }
+        findings.extend(self.unmet());
         if standing == Standing::BrokenByUs {
             let red = self.evidence.iter().flat_map(|run| &run.evidence);
             findings.extend(red.filter(|e| !e.end.is_success()).map(|e| {

@@ -7,6 +7,7 @@
 
 mod apply;
 mod attempt;
+mod checklist;
 mod command;
 mod decide;
 mod event;

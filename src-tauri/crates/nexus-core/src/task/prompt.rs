@@ -92,6 +92,10 @@ impl Task {
         }
         self.quote_own_past(&mut text, role);
         section(&mut text, "The wish", &self.spec.text);
+        let checklist = self.checklist_in_words(step.planned.kind);
+        if !checklist.is_empty() {
+            section(&mut text, "The checklist", &checklist);
+        }
         section(&mut text, "Your step", &step.planned.description);
         if !step.feedback.is_empty() {
             let list: Vec<_> = step.feedback.iter().map(|f| format!("- {f}")).collect();
