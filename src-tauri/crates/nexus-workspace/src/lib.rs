@@ -4,7 +4,7 @@
 //! that tasks and their lanes work in, the difference between two trees and what becomes of two
 //! that are merged, and the accepted change that is written into the person's folder. It also
 //! reads what a project says about itself (its `.nexus/config.toml`, its checks, its
-//! instructions), because that is reading files too. It leaves running checks and deciding
+//! instructions, its templates), because that is reading files too. It leaves running checks and deciding
 //! anything to others.
 //!
 //! All git work uses a git directory that NEXUS owns. The person's `.git` is read, file by
@@ -32,6 +32,7 @@ mod plain_file;
 mod repository;
 mod rules;
 mod snapshot;
+mod templates;
 mod walk;
 mod workspace;
 
@@ -50,6 +51,7 @@ pub use person_git::BrokenGit;
 pub use repository::{Repository, RepositoryError};
 pub use rules::BadPattern;
 pub use snapshot::{Snapshot, SnapshotError, Source};
+pub use templates::{BrokenTemplate, templates};
 pub use walk::{Heavy, Limits, SkipReason, Skipped, TooBig, TooMuch};
 pub use workspace::{Workspace, WorkspaceError, remove_workspace};
 

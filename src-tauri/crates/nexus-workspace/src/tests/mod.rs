@@ -9,6 +9,7 @@ mod lane;
 mod merge;
 mod patches;
 mod snapshot;
+mod templates;
 mod trees;
 mod workspace;
 
