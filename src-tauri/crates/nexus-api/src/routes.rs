@@ -2,6 +2,7 @@
 
 mod care;
 mod limits;
+mod templates;
 mod trust;
 
 pub use care::{restore_trashed, trash};
@@ -59,6 +60,7 @@ pub(crate) fn operations() -> OpenApiRouter<App> {
         .routes(routes!(request_changes))
         .merge(limits::operations())
         .merge(trust::operations())
+        .merge(templates::operations())
         .routes(routes!(list_projects, add_project))
         .routes(routes!(inspect))
         .routes(routes!(practice))
@@ -144,7 +146,8 @@ async fn create_task(
     State(app): State<App>,
     new: Result<Json<NewTask>, JsonRejection>,
 ) -> Result<(StatusCode, Json<TaskCard>), ApiError> {
-    let new = body(new)?;
+    let mut new = body(new)?;
+    let plan = templates::fill_in(&app, &mut new).await?;
     let task = app
         .engine
         .create(nexus_engine::NewTask {
@@ -178,8 +181,11 @@ async fn create_task(
             start: new.start,
             attended: !new.unattended,
             trust_once: new.trust_once,
-            priority: priority(new.priority),
-            terms: terms(&app, new.terms)?,
+            priority: priority(new.priority.unwrap_or_default()),
+            terms: Terms {
+                plan,
+                ..terms(&app, new.terms)?
+            },
         })
         .await?;
     Ok((StatusCode::CREATED, Json(present::card(&task))))

@@ -4,11 +4,14 @@
 //! types stay inside; everything here is made from them in [`crate::present`].
 
 mod care;
+mod templates;
 
 pub use care::*;
+pub use templates::*;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -351,6 +354,9 @@ pub struct TaskView {
     pub failure_kind: Option<String>,
     /// Beta said fail and the rounds are used up.
     pub verdict_failed: bool,
+    /// What has to be true of the result.
+    #[serde(default)]
+    pub checklist: Vec<ChecklistItemView>,
     /// The work could not be done because nobody was there to answer a question.
     pub stuck_unasked: bool,
     /// The outcome in Beta's or the last agent's own words: a claim.
@@ -734,8 +740,12 @@ pub enum ChangeView {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTask {
-    /// What is wanted, in the person's words. At most 256 KB.
+    /// What is wanted, in the person's words. At most 256 KB. When it is empty, the template of
+    /// the `terms` is filled in; when not, only its plan is taken.
     pub text: String,
+    /// What the template is filled in with.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
     /// A title of at most 200 characters; taken from the text when left out.
     #[serde(default)]
     pub title: Option<String>,
@@ -753,8 +763,8 @@ pub struct NewTask {
     /// The task pauses and asks when it has used so many tokens.
     #[serde(default)]
     pub max_tokens: Option<u64>,
-    /// The task pauses and asks when it was at work for so long. `null` for the usual two
-    /// hours, 0 for no cap.
+    /// The task pauses and asks when it was at work for so long. `null` for what the template
+    /// says, else the usual two hours; 0 for no cap.
     #[serde(default)]
     pub max_seconds: Option<u64>,
     /// The task pauses and asks after so many prompts to agents.
@@ -772,8 +782,9 @@ pub struct NewTask {
     /// Nobody can answer questions: what would be asked is denied and reported.
     #[serde(default)]
     pub unattended: bool,
+    /// `null` for that of the template, else `normal`.
     #[serde(default)]
-    pub priority: PriorityView,
+    pub priority: Option<PriorityView>,
     #[serde(default)]
     pub terms: TermsView,
 }

@@ -11,7 +11,7 @@ use nexus_agent::{Backend, Session, SessionSpec};
 use nexus_api::{CallError, Client, Connection, connect, look, view::*};
 use nexus_core::TurnOutcome;
 use nexus_engine::{Machine, TakeUp};
-use std::{ffi::OsString, fs, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, sync::Arc};
 
 /// A team that cannot be reached.
 #[derive(Debug)]
@@ -79,7 +79,8 @@ impl Scene {
             start: false,
             trust_once: false,
             unattended: true,
-            priority: PriorityView::Normal,
+            priority: None,
+            fields: BTreeMap::new(),
             terms: TermsView::default(),
         }
     }
@@ -246,5 +247,199 @@ async fn a_team_that_cannot_start_fails_the_task_with_the_reason() {
     assert!(failed.note.contains("nobody is here"), "{}", failed.note);
     let view: TaskView = client.get("/tasks/T-1").await.unwrap();
     assert_eq!(view.failure_kind.as_deref(), Some("environment"));
+    connection.close().await;
+}
+
+fn fields<'a>(given: impl IntoIterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, String> {
+    let given = given.into_iter();
+    given
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+impl Scene {
+    /// A project with a template of its own, one in the place of a built-in, and a broken one.
+    fn with_templates() -> Self {
+        let scene = Self::new();
+        let folder = scene.dir.path().join("project/.nexus/templates");
+        fs::create_dir_all(&folder).unwrap();
+        let release = "title = 'Release'\ntext = 'Release {{version}}'\nchecklist = ['{{version}} is tagged']\npriority = 'high'\n[[field]]\nname = 'version'\nlabel = 'Version'\nkind = 'text'\nrequired = true\n[[field]]\nname = 'time'\nlabel = 'Time'\nkind = 'duration'\ndefault = '30 min'\n";
+        fs::write(folder.join("release.toml"), release).unwrap();
+        fs::write(folder.join("blank.toml"), "title = 'Ours'\ntext = 'x'\n").unwrap();
+        fs::write(folder.join("writing.toml"), "title = \n").unwrap();
+        scene
+    }
+
+    fn task_of(&self, name: &str, fields: BTreeMap<String, String>) -> NewTask {
+        let terms = TermsView {
+            template: Some(name.to_owned()),
+            ..TermsView::default()
+        };
+        NewTask {
+            fields,
+            terms,
+            ..self.task("")
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn templates_are_listed_for_a_folder_that_nobody_trusted() {
+    let scene = Scene::with_templates();
+    let client = look(scene.machine(), Arc::new(Nobody)).await.unwrap();
+    let any: TemplatesView = client.get("/templates").await.unwrap();
+    assert_eq!((any.templates.len(), any.broken.len()), (5, 0));
+    let own: TemplatesView = client
+        .get(&format!("/templates?folder={}", scene.folder()))
+        .await
+        .unwrap();
+    let found: Vec<_> = own
+        .templates
+        .iter()
+        .map(|template| (template.name.as_str(), template.source))
+        .collect();
+    let built_in = TemplateSourceView::BuiltIn;
+    assert_eq!(
+        found,
+        [
+            ("web-application", built_in),
+            ("bug-fix", built_in),
+            ("review-and-optimise", built_in),
+            ("blank", TemplateSourceView::Project),
+            ("release", TemplateSourceView::Project),
+        ],
+        "what a broken file would have replaced is not offered in its place"
+    );
+    assert_eq!(own.broken[0].file, ".nexus/templates/writing.toml");
+    let bug_fix = &own.templates[1];
+    let roles = bug_fix.plan.iter().flatten().map(|step| step.role);
+    assert_eq!(
+        roles.collect::<Vec<_>>(),
+        [
+            RoleView::Aria,
+            RoleView::Alpha,
+            RoleView::Code,
+            RoleView::Beta
+        ]
+    );
+    assert!(!scene.dir.path().join("data").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_is_filled_in_or_all_that_is_wrong_is_said() {
+    let scene = Scene::with_templates();
+    let client = look(scene.machine(), Arc::new(Nobody)).await.unwrap();
+    let fill = |name: &str, given: &[(&str, &str)]| {
+        let body = FillBody {
+            folder: Some(scene.folder()),
+            fields: fields(given.iter().copied()),
+        };
+        let path = format!("/templates/{name}/fill");
+        let client = client.clone();
+        async move { client.post::<FilledView>(&path, Some(&body)).await }
+    };
+    let filled = fill("release", &[("version", "1.2")]).await.unwrap();
+    let release = FilledView {
+        title: None,
+        text: "Release 1.2".into(),
+        checklist: vec!["1.2 is tagged".into()],
+        priority: PriorityView::High,
+        max_seconds: Some(1800),
+        plan: None,
+    };
+    assert_eq!(filled, release);
+    let inside = format!("{}/src/auth", scene.folder());
+    let given = [("symptom", "401"), ("existing_code", inside.as_str())];
+    let filled = fill("bug-fix", &given).await.unwrap();
+    assert!(filled.text.ends_with("\n- src/auth"), "{}", filled.text);
+
+    let wrong = [("colour", "red"), ("priority", "soon")];
+    let (status, code, detail) = refusal(fill("bug-fix", &wrong)).await;
+    assert_eq!((status, code.as_str()), (422, "bad_input"));
+    for said in ["`colour`", "`soon`", "`symptom` is empty"] {
+        assert!(detail.contains(said), "{said}: {detail}");
+    }
+    let (status, _, detail) = refusal(fill("no-such", &[])).await;
+    assert_eq!(status, 404);
+    assert!(detail.contains("bug-fix"), "{detail}");
+    let (_, code, detail) = refusal(fill("writing", &[("what", "x")])).await;
+    assert_eq!(code, "bad_input");
+    assert!(detail.contains("writing.toml: line 1"), "{detail}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_made_of_a_template_and_of_what_the_person_says_beside_it() {
+    let scene = Scene::with_templates();
+    let connection = scene.connect().await;
+    let client = connection.client();
+    trust(&scene, &client).await;
+    let of_release = || scene.task_of("release", fields([("version", "1.2")]));
+    let page = async |new: &NewTask| {
+        let card: TaskCard = client.post("/tasks", Some(new)).await.unwrap();
+        let path = format!("/tasks/{}", card.name);
+        client.get::<TaskView>(&path).await.unwrap()
+    };
+    let items = |page: &TaskView| {
+        let items = page.checklist.iter();
+        items.map(|item| item.item.clone()).collect::<Vec<_>>()
+    };
+
+    let filled = page(&of_release()).await;
+    assert_eq!(filled.text, "Release 1.2");
+    assert_eq!(filled.caps.seconds, Some(1800));
+    assert_eq!(items(&filled), ["1.2 is tagged"]);
+    assert_eq!(filled.checklist[0].met, None, "nobody has judged it");
+
+    let mut more = of_release();
+    more.title = Some("The big one".into());
+    more.max_seconds = Some(60);
+    more.terms.checklist = vec!["It is announced".into(), "1.2 is tagged".into()];
+    let said = page(&more).await;
+    assert_eq!(said.card.title, "The big one");
+    assert_eq!(said.caps.seconds, Some(60));
+    assert_eq!(items(&said), ["1.2 is tagged", "It is announced"]);
+
+    let mut worded = scene.task_of("bug-fix", BTreeMap::new());
+    worded.text = "In my own words".into();
+    let worded = page(&worded).await;
+    assert_eq!(worded.text, "In my own words");
+    assert_eq!(
+        items(&worded),
+        [""; 0],
+        "the person saw the list and took it away"
+    );
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_said_of_a_template_makes_no_task() {
+    let scene = Scene::with_templates();
+    let connection = scene.connect().await;
+    let client = connection.client();
+    trust(&scene, &client).await;
+    let without = NewTask {
+        fields: fields([("version", "1.2")]),
+        ..scene.task("Do it")
+    };
+    let mut empty_item = scene.task("Do it");
+    empty_item.terms.checklist = vec![" ".into()];
+    let mut too_many = scene.task("Do it");
+    too_many.terms.checklist = vec!["x".into(); 101];
+    let cases = [
+        (
+            scene.task_of("release", BTreeMap::new()),
+            "`version` is empty",
+        ),
+        (without, "fields belong to a template"),
+        (empty_item, "checklist says nothing"),
+        (too_many, "101 items"),
+    ];
+    for (new, says) in cases {
+        let (_, code, detail) = refusal(client.post::<TaskCard>("/tasks", Some(&new))).await;
+        assert_eq!(code, "bad_input");
+        assert!(detail.contains(says), "{says}: {detail}");
+    }
+    let tasks: Vec<TaskCard> = client.get("/tasks").await.unwrap();
+    assert!(tasks.is_empty());
     connection.close().await;
 }

@@ -5,10 +5,11 @@ use crate::{
     changes::Hub,
     data_dir::OwnerLock,
     dispatcher::{Dispatcher, Inbox, Input, Reply, inbox},
-    folder::{look, write_sample},
+    folder::{find, look, write_sample},
     hands::{Hands, Locks, Tools},
     past::{Log, change_of, clear_leftovers, entries, read_after, replay, settle_doubts},
     state::Shared,
+    templates::Templates,
 };
 use nexus_agent::Sample;
 use nexus_core::{
@@ -193,6 +194,17 @@ impl Engine {
         let (options, path) = (Arc::clone(&self.options), path.to_owned());
         let floor = self.floor();
         blocking(move || look(&options, &floor, &path)).await
+    }
+
+    /// The templates for work in a folder, or for work anywhere. They are text, so the folder
+    /// need not be trusted.
+    pub async fn templates(&self, folder: Option<&Path>) -> Result<Templates, EngineError> {
+        let (options, folder) = (Arc::clone(&self.options), folder.map(Path::to_owned));
+        blocking(move || match folder {
+            None => Ok(Templates::anywhere()),
+            Some(named) => Ok(Templates::of(&find(&options, &named)?, &named)),
+        })
+        .await
     }
 
     /// Adds a folder, and trusts it with the commands it has now.

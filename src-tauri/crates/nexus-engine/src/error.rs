@@ -1,6 +1,6 @@
 //! What can go wrong between an order and its being taken.
 
-use nexus_core::{BadSpec, Rejection};
+use nexus_core::{BadFields, BadSpec, Rejection};
 use nexus_store::{StoreError, Trouble};
 use nexus_workspace::{ConfigError, FolderError, GitError, RepositoryError, SnapshotError};
 use std::{io, path::Path};
@@ -109,6 +109,12 @@ impl From<Rejection> for EngineError {
 
 impl From<BadSpec> for EngineError {
     fn from(error: BadSpec) -> Self {
+        Self::new(ErrorKind::BadInput, error.to_string())
+    }
+}
+
+impl From<BadFields> for EngineError {
+    fn from(error: BadFields) -> Self {
         Self::new(ErrorKind::BadInput, error.to_string())
     }
 }

@@ -30,11 +30,7 @@ pub(crate) fn look(
     floor: &Floor,
     path: &Path,
 ) -> Result<FolderFacts, EngineError> {
-    let around = Surroundings {
-        home: options.home.as_deref(),
-        data: options.data.root(),
-    };
-    let folder = inspect_folder(path, around)?;
+    let folder = find(options, path)?;
     let config = ProjectConfig::read(&folder.path)?;
     let (checks, setup) = (checks(&folder.path, &config), setup(&folder.path, &config));
     let fingerprint = fingerprint(&checks, &setup, &config.allow_commands);
@@ -53,6 +49,15 @@ pub(crate) fn look(
         trusted,
         fingerprint,
     })
+}
+
+/// The folder itself, if it can be a project.
+pub(crate) fn find(options: &EngineOptions, path: &Path) -> Result<Folder, EngineError> {
+    let around = Surroundings {
+        home: options.home.as_deref(),
+        data: options.data.root(),
+    };
+    Ok(inspect_folder(path, around)?)
 }
 
 /// Covers exactly what the person is shown and trusts: the commands that would run, and what

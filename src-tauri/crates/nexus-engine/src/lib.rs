@@ -19,6 +19,7 @@ mod options;
 mod past;
 mod reconcile;
 mod state;
+mod templates;
 mod trash;
 
 pub use changes::{Change, ChangeStream};
@@ -32,4 +33,5 @@ pub use machine::Machine;
 pub use options::{Backends, EngineOptions, TakeUp};
 pub use past::{Timeline, TimelineEntry};
 pub use reconcile::{Difference, DifferenceCode, Gravity, Reconciliation};
+pub use templates::Templates;
 pub use trash::Trashed;

@@ -2,11 +2,13 @@
 
 mod agents;
 mod care;
+mod templates;
 mod timeline;
 mod trust;
 
 pub use agents::agents;
 pub use care::{difference, kpi, trashed};
+pub use templates::{filled, templates};
 pub use timeline::{change, timeline};
 pub use trust::{allowed, approvals, sessions};
 
@@ -15,8 +17,8 @@ use chrono::{DateTime, Utc};
 use nexus_core::{
     Approval, Attempt, ChangeKind, CheckRun, CheckTime, Command, Effect, Evidence, FailureKind,
     FileChange, Floor, Hold, HoldReason, Limits, Message, PauseReason, Permissions, Phase,
-    PlannerKind, Project, Question, Role, Severity, Spent, Standing, Step, StepKind, StepState,
-    Task, TaskState, Team, Timestamp, ToolRequest, Usd, Verdict, Workspace, scratchpad,
+    PlannerKind, Priority, Project, Question, Role, Severity, Spent, Standing, Step, StepKind,
+    StepState, Task, TaskState, Team, Timestamp, ToolRequest, Usd, Verdict, Workspace, scratchpad,
 };
 use nexus_engine::{DataDir, FolderFacts};
 
@@ -60,6 +62,15 @@ fn standing(standing: Standing) -> StandingView {
         Standing::Green => StandingView::Green,
         Standing::BrokenByUs => StandingView::BrokenByUs,
         Standing::RedBefore => StandingView::RedBefore,
+    }
+}
+
+fn priority(priority: Priority) -> PriorityView {
+    match priority {
+        Priority::Critical => PriorityView::Critical,
+        Priority::High => PriorityView::High,
+        Priority::Normal => PriorityView::Normal,
+        Priority::Low => PriorityView::Low,
     }
 }
 
@@ -676,6 +687,7 @@ pub fn task(task: &Task, data: &DataDir) -> TaskView {
                 ..
             }
         ),
+        checklist: templates::checklist(task),
         stuck_unasked: task.stuck_unasked(),
         summary: last.map(|result| result.summary.clone()),
         round: task.round,

@@ -10,7 +10,7 @@ use crate::{
 use clap::{Args, ValueEnum};
 use nexus_agent::Pace;
 use nexus_api::{Connection, view::*};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// What is wanted, where, and how freely.
 #[derive(Debug, Args)]
@@ -161,7 +161,8 @@ impl Execute {
             start: true,
             trust_once: true,
             unattended: !attended,
-            priority: PriorityView::Normal,
+            priority: None,
+            fields: BTreeMap::new(),
             terms: TermsView::default(),
         };
         if self.permissions == Permissions::All {
