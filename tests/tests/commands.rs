@@ -9,7 +9,7 @@ use nexus_tests::env::{TASK, TestEnv, find_program, good_team, rules};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
 
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 38] = [
     "",
     "execute",
     "resume",
@@ -27,6 +27,7 @@ const COMMANDS: [&str; 37] = [
     "task resume",
     "task limits",
     "task request-changes",
+    "templates",
     "agents",
     "approvals",
     "approvals list",
@@ -107,6 +108,8 @@ fn looking_makes_nothing_and_wakes_nobody() {
         &["keys", "list"],
         &["doctor"],
         &["doctor", "--json"],
+        &["templates"],
+        &["templates", "--json"],
     ] {
         let ended = env.run(args).expect(0);
         assert!(
@@ -120,6 +123,41 @@ fn looking_makes_nothing_and_wakes_nobody() {
     assert!(!env.data().exists());
     assert_eq!(env.log(), [json!(null); 0]);
 }
+
+#[test]
+fn the_templates_are_listed_with_their_fields_and_those_of_the_project() {
+    let env = TestEnv::new();
+    let project = env.project("my shop");
+    env.write("my shop/.nexus/templates/release.toml", RELEASE);
+    env.write("my shop/.nexus/templates/odd.toml", "title = \n");
+    let told = env.run(["templates"]).expect(0);
+    for said in [
+        "bug-fix: Bug fix with tests\n",
+        "--field symptom=…",
+        "required",
+        "critical, high, normal or low; normal by default",
+    ] {
+        assert!(told.stdout.contains(said), "{said}: {told:?}");
+    }
+    assert!(!told.stdout.contains("release"), "{told:?}");
+    let folder = project.to_str().unwrap();
+    for folder in [folder, "my shop"] {
+        let told = env.run(["templates", "--project", folder]).expect(0);
+        assert!(told.stdout.contains("release: Release  (of the project)\n"));
+        assert!(
+            told.stderr
+                .contains(".nexus/templates/odd.toml is no template: line 1"),
+            "{told:?}"
+        );
+    }
+    let json = env.run(["templates", "--project", folder, "--json"]);
+    let json: Value = serde_json::from_str(&json.expect(0).stdout).unwrap();
+    assert_eq!(json["templates"][5]["fields"][0]["name"], "version");
+    assert_eq!(json["broken"][0]["file"], ".nexus/templates/odd.toml");
+    assert!(!env.data().exists());
+}
+
+const RELEASE: &str = "title = 'Release'\ntext = 'Release {{version}}'\n[[field]]\nname = 'version'\nlabel = 'Version'\nkind = 'text'\n";
 
 #[test]
 fn the_status_names_the_seats_and_their_state() {

@@ -313,6 +313,152 @@ fn what_beta_finds_goes_back_to_code() {
     assert_eq!(greeting(&project), "hello world\n");
 }
 
+/// What Beta says of the checklist of the bug fix template, when it is content.
+fn judged() -> Value {
+    let items = [
+        "A test shows the bug: it failed before the change because of the bug, and passes now",
+        "The cause is mended, not only what could be seen of it",
+        "No other test was removed, skipped or loosened",
+    ];
+    let judge = |item: &&str| json!({"item": item, "met": true, "why": "I looked"});
+    items.iter().map(judge).collect()
+}
+
+#[test]
+fn a_bug_fix_from_its_template_is_shown_by_a_test_before_it_is_mended() {
+    let content = json!({"call": {"tool": "submit_result", "with": {
+        "verdict": "pass", "summary": "as it should be", "checklist": judged()}}});
+    let test = write_file(
+        "check.sh",
+        "grep -qx 'hello world' greeting.txt && echo tested\n",
+    );
+    let mut team = team_with("beta", seat("beta", json!([content])));
+    team[2] = seat("alpha", json!([test, submit("it fails as it should")]));
+    let (env, project) = scripted(team);
+    let folder = project.to_str().unwrap();
+    let code = format!("existing_code={folder}/greeting.txt");
+    let args = [
+        "execute",
+        "--project",
+        folder,
+        "--output",
+        "ndjson",
+        "--template",
+        "bug-fix",
+        "--field",
+        "symptom=The greeting lacks an o",
+        "--field",
+        &code,
+        "--field",
+        "existing_code=check.sh",
+        "--field",
+        "priority=high",
+    ];
+    let ended = env.run(args).expect(0);
+    assert_eq!(ended.result()["state"], "review");
+    assert_eq!(
+        steps(&ended.result()),
+        ["aria done 1", "alpha done 1", "code done 1", "beta done 1"]
+    );
+    let log = env.log();
+    let asked = log.iter().filter(|entry| entry["prompt"].is_string());
+    let order: Vec<_> = asked.map(|entry| entry["role"].as_str().unwrap()).collect();
+    assert_eq!(order, ["aria", "alpha", "code", "beta"]);
+    assert!(env.prompts("code")[0].contains("it fails as it should"));
+    assert!(!env.prompts("alpha")[0].contains("mended it"));
+    let task = env.task("T-1");
+    assert_eq!(task["card"]["title"], "Fix: The greeting lacks an o");
+    assert_eq!(
+        task["text"],
+        "The greeting lacks an o\n\nWhere the code is:\n- greeting.txt\n- check.sh"
+    );
+    let checklist = task["checklist"].as_array().unwrap();
+    assert_eq!(checklist.len(), 3);
+    assert!(
+        checklist
+            .iter()
+            .all(|item| item["met"] == true && item["why"] == "I looked")
+    );
+    let files: Vec<_> = task["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["path"])
+        .collect();
+    assert_eq!(files, ["check.sh", "greeting.txt"]);
+}
+
+#[test]
+fn what_has_to_be_true_of_the_result_goes_back_until_beta_says_it_is() {
+    let judge = |met: bool| {
+        json!([{"call": {"tool": "submit_result", "with": {
+            "verdict": "pass", "summary": "looked", "checklist": [
+                {"item": "It is polite", "met": met, "why": "it says hello"}]}}}])
+    };
+    let mut team = team_with("beta", seat("beta", judge(true)));
+    team.insert(0, on(json!({"role": "beta", "attempt": 1}), judge(false)));
+    let (env, project) = scripted(team);
+    let result = env
+        .execute(
+            &project,
+            &[
+                "--checklist",
+                "It is polite",
+                "--priority",
+                "low",
+                "--seats",
+                "2",
+            ],
+        )
+        .expect(0)
+        .result();
+    assert_eq!(
+        steps(&result),
+        ["aria done 1", "code done 2", "alpha done 1", "beta done 2"]
+    );
+    let again = &env.prompts("code")[1];
+    assert!(
+        again.contains("- `It is polite` is not met: it says hello"),
+        "{again}"
+    );
+    assert_eq!(
+        env.task("T-1")["checklist"],
+        json!([{"item": "It is polite", "met": true, "why": "it says hello"}])
+    );
+}
+
+#[test]
+fn a_template_that_is_not_filled_in_makes_no_task_and_says_all_that_is_missing() {
+    let (env, project) = mending();
+    let folder = project.to_str().unwrap();
+    let run = |more: &[&str]| {
+        let args = ["execute", "--project", folder];
+        env.run(args.iter().chain(more))
+    };
+    let wrong = [
+        "--template",
+        "bug-fix",
+        "--field",
+        "colour=red",
+        "--field",
+        "priority=soon",
+    ];
+    let told = run(&wrong).expect(2);
+    for said in [
+        "`colour`",
+        "`soon`",
+        "`symptom` is empty: say what goes wrong",
+    ] {
+        assert!(told.stderr.contains(said), "{said}: {told:?}");
+    }
+    run(&["--template", "no-such"]).expect(8);
+    run(&[]).expect(2);
+    run(&["--task", TASK, "--field", "a=b"]).expect(2);
+    run(&["--template", "blank", "--field", "wish"]).expect(2);
+    run(&["--task", TASK, "--after", "T-9"]).expect(8);
+    assert_eq!(env.tasks(), [json!(null); 0]);
+}
+
 #[test]
 fn a_beta_that_is_never_content_is_not_obeyed_for_ever() {
     let never = seat("beta", json!([verdict("fail", "I do not like it")]));

@@ -10,18 +10,24 @@ use crate::{
 use clap::{Args, ValueEnum};
 use nexus_agent::Pace;
 use nexus_api::{Connection, view::*};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// What is wanted, where, and how freely.
 #[derive(Debug, Args)]
 pub(crate) struct Execute {
-    /// What you want done, in your words. `-` reads it from stdin.
-    #[arg(long, value_name = "TEXT")]
-    task: String,
+    /// What you want done, in your words. `-` reads it from stdin. With a template it takes the
+    /// place of the text that the template makes.
+    #[arg(long, value_name = "TEXT", required_unless_present = "template")]
+    task: Option<String>,
     /// The folder to work on. Naming it here means that you trust it: its checks and its
     /// set-up command may run.
     #[arg(long, value_name = "DIR")]
     project: PathBuf,
+    #[command(flatten)]
+    wish: Wish,
     /// Who carries the task out.
     #[arg(long, value_enum, default_value_t)]
     team: Team,
@@ -41,6 +47,8 @@ pub(crate) struct Execute {
     budget: Option<f64>,
     #[command(flatten)]
     caps: Caps,
+    #[command(flatten)]
+    terms: Terms,
     /// Say no to a question that nobody answers for this many seconds. A day by default.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     answer_within: Option<u64>,
@@ -48,6 +56,42 @@ pub(crate) struct Execute {
     /// well, one change a line.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) output: Output,
+}
+
+/// What the task is made from, beside the person's own words.
+#[derive(Clone, Debug, Args)]
+struct Wish {
+    /// Make the task from this template. `nexus templates` lists them with their fields.
+    #[arg(long, value_name = "NAME")]
+    template: Option<String>,
+    /// Fill in a field of the template. Again for each field, and for each line of one that has
+    /// several.
+    #[arg(long = "field", value_name = "NAME=VALUE", requires = "template", value_parser = field)]
+    fields: Vec<(String, String)>,
+    /// Something that has to be true of the result. Beta judges it, and so do you. Again for
+    /// each.
+    #[arg(long, value_name = "TEXT")]
+    checklist: Vec<String>,
+}
+
+/// How the task is gone about.
+#[derive(Clone, Debug, Args)]
+struct Terms {
+    /// How urgent it is. Normal, if no template says otherwise.
+    #[arg(long, value_enum)]
+    priority: Option<Priority>,
+    /// Begin when this task is done, such as T-3. Again for each.
+    #[arg(long, value_name = "TASK")]
+    after: Vec<String>,
+    /// Tell this team what the tasks named with --after handed over.
+    #[arg(long, requires = "after")]
+    share_context: bool,
+    /// Show the plan, and wait for a yes before any agent begins.
+    #[arg(long)]
+    plan_first: bool,
+    /// Let this many agents of one role work side by side. 3 by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    seats: Option<u32>,
 }
 
 /// Caps beside the one on money. At a cap the task pauses and everything is kept.
@@ -93,12 +137,41 @@ enum Permissions {
     All,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Priority {
+    Critical,
+    High,
+    Normal,
+    Low,
+}
+
+/// Reads a field with its value.
+fn field(text: &str) -> Result<(String, String), String> {
+    let field = text.split_once('=');
+    let (name, value) = field.ok_or("give the name of a field, `=`, and what to put there")?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}
+
 /// Reads a cost cap. What is no number would become no cap at all on its way.
 pub(super) fn dollars(text: &str) -> Result<f64, String> {
     let dollars = text.parse().ok();
     dollars
         .filter(|dollars: &f64| dollars.is_finite() && *dollars > 0.0)
         .ok_or_else(|| "give a number of dollars above zero".to_owned())
+}
+
+impl Wish {
+    fn fields(&self) -> BTreeMap<String, String> {
+        let mut fields: BTreeMap<String, String> = BTreeMap::new();
+        for (name, value) in &self.fields {
+            let lines = fields.entry(name.clone()).or_default();
+            if !lines.is_empty() {
+                lines.push('\n');
+            }
+            lines.push_str(value);
+        }
+        fields
+    }
 }
 
 impl Execute {
@@ -111,8 +184,10 @@ impl Execute {
     }
 
     fn text(&self) -> Result<String, Failure> {
-        if self.task != "-" {
-            return Ok(self.task.clone());
+        match self.task.as_deref() {
+            None => return Ok(String::new()),
+            Some("-") => {}
+            Some(text) => return Ok(text.to_owned()),
         }
         std::io::read_to_string(std::io::stdin()).map_err(|e| {
             Failure::new(
@@ -125,17 +200,11 @@ impl Execute {
     async fn carry_out(&self, connection: &mut Connection, text: String) -> Result<u8, Failure> {
         let client = connection.client();
         let attended = terminal::is_attended() && self.output == Output::Text;
-        let folder = std::path::absolute(&self.project).map_err(|e| {
-            Failure::new(
-                exit::USAGE,
-                format!("failed to read the folder's path: {e}"),
-            )
-        })?;
-        let folder = folder.to_string_lossy().into_owned();
         let new = NewTask {
             text,
+            fields: self.wish.fields(),
             title: None,
-            folder: folder.clone(),
+            folder: absolute(&self.project)?,
             team: match self.team {
                 Team::Claude => TeamView::Claude,
                 Team::Practice => TeamView::Practice,
@@ -161,9 +230,20 @@ impl Execute {
             start: true,
             trust_once: true,
             unattended: !attended,
-            priority: None,
-            fields: BTreeMap::new(),
-            terms: TermsView::default(),
+            priority: self.terms.priority.map(|priority| match priority {
+                Priority::Critical => PriorityView::Critical,
+                Priority::High => PriorityView::High,
+                Priority::Normal => PriorityView::Normal,
+                Priority::Low => PriorityView::Low,
+            }),
+            terms: TermsView {
+                plan_first: self.terms.plan_first,
+                seats: self.terms.seats,
+                checklist: self.wish.checklist.clone(),
+                after: self.terms.after.clone(),
+                shares_context: self.terms.share_context,
+                template: self.wish.template.clone(),
+            },
         };
         if self.permissions == Permissions::All {
             terminal::tell("any command may run on this machine: not contained");
@@ -178,6 +258,18 @@ impl Execute {
         };
         follow(connection, card.id, since, how).await
     }
+}
+
+/// A folder's whole path, as seen from where the person is.
+pub(super) fn absolute(folder: &Path) -> Result<String, Failure> {
+    let unknown = |e| {
+        Failure::new(
+            exit::USAGE,
+            format!("failed to read the folder's path: {e}"),
+        )
+    };
+    let folder = std::path::absolute(folder).map_err(unknown)?;
+    Ok(folder.to_string_lossy().into_owned())
 }
 
 /// Leaves; a second Ctrl-C does not wait for agents to end politely.

@@ -14,6 +14,7 @@ mod sessions;
 mod status;
 mod stop;
 mod task;
+mod templates;
 mod trash;
 
 use crate::{host::Failure, output::Output};
@@ -29,7 +30,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Say more about what happens, on stderr. Twice for everything.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 998)]
     verbose: u8,
 }
 
@@ -57,6 +58,8 @@ enum Command {
     /// See and steer tasks.
     #[command(subcommand)]
     Task(task::TaskCommand),
+    /// See what a task can be made from.
+    Templates(templates::Templates),
     /// See what each agent does.
     Agents(agents::Agents),
     /// See and answer questions, and what was allowed for longer than once.
@@ -112,6 +115,7 @@ impl Cli {
             Command::Limits(command) => (Output::Text, command.run().await),
             Command::Status(command) => (Output::Text, command.run().await),
             Command::Task(command) => (Output::Text, command.run().await),
+            Command::Templates(command) => (Output::Text, command.run().await),
             Command::Agents(command) => (Output::Text, command.run().await),
             Command::Doctor(command) => (Output::Text, command.run().await),
             Command::Trash(command) => (Output::Text, command.run().await),

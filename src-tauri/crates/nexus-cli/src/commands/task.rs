@@ -158,16 +158,22 @@ pub(super) fn path(task: &str, operation: &str) -> String {
     }
 }
 
+/// A text as the value of a query.
+pub(super) fn encoded(text: &str) -> String {
+    let letters = text.bytes().map(|byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'/' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    });
+    letters.collect()
+}
+
 async fn diff(task: &str, file: Option<String>) -> Result<u8, Failure> {
     let mut operation = "diff".to_owned();
     if let Some(file) = file {
         operation.push_str("?path=");
-        operation.extend(file.bytes().map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'/' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        }));
+        operation.push_str(&encoded(&file));
     }
     let diff: DiffView = host::look().await?.get(&path(task, &operation)).await?;
     say(clean(&diff.patch).trim_end());
