@@ -591,6 +591,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The templates for work in a folder, or for work anywhere. The folder need not be trusted. */
+        get: operations["list_templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/fill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Fills a template in, and makes nothing. What is wrong with the fields is said all at once. */
+        post: operations["fill_template"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/today": {
         parameters: {
             query?: never;
@@ -769,6 +803,13 @@ export interface components {
             trouble?: string | null;
             version: string;
         };
+        /** @description A file among a project's templates that is none. */
+        BrokenTemplateView: {
+            /** @description Its path in the project. */
+            file: string;
+            /** @description What is wrong with it, and what to do. */
+            problem: string;
+        };
         /** @description A new cost cap. */
         BudgetBody: {
             /**
@@ -831,6 +872,14 @@ export interface components {
             today: components["schemas"]["TodayView"];
             /** @enum {string} */
             type: "projects";
+        };
+        /** @description An item of a task's checklist, with Beta's judgement of it: a claim. */
+        ChecklistItemView: {
+            item: string;
+            /** @description `null` while nobody has judged it in this round. */
+            met?: boolean | null;
+            /** @description What was seen of it. Untrusted text. */
+            why?: string | null;
         };
         /** @description All checks of one moment. */
         CheckRunView: {
@@ -933,6 +982,24 @@ export interface components {
              */
             verified: string;
         };
+        /**
+         * @description What may stand in a field.
+         * @enum {string}
+         */
+        FieldKindView: "text" | "lines" | "choice" | "folder" | "files" | "priority" | "duration" | "command";
+        /** @description One thing that a template asks for. */
+        FieldView: {
+            /** @description What is taken when nothing is given. */
+            default?: string | null;
+            /** @description What to put there, as a request: "Say what goes wrong". */
+            help: string;
+            kind: components["schemas"]["FieldKindView"];
+            label: string;
+            name: string;
+            /** @description What may stand in a `choice`; empty for other kinds. */
+            options: string[];
+            required: boolean;
+        };
         /** @description One changed file. */
         FileChangeView: {
             /**
@@ -945,6 +1012,31 @@ export interface components {
             path: string;
             /** Format: int32 */
             removed?: number | null;
+        };
+        /** @description What a template is filled in with. */
+        FillBody: {
+            fields?: {
+                [key: string]: string;
+            };
+            /** @description The folder of the task, for the project's own templates; `null` for any. */
+            folder?: string | null;
+        };
+        /** @description A template with its fields filled in: what a task would be made of. */
+        FilledView: {
+            /** @description What has to be true of the result. */
+            checklist: string[];
+            /**
+             * Format: int64
+             * @description After how much time at work the task pauses, where a field says it.
+             */
+            max_seconds?: number | null;
+            /** @description `null` where the task is to be planned like any other. */
+            plan?: components["schemas"]["PlanStepView"][] | null;
+            priority: components["schemas"]["PriorityView"];
+            /** @description The wish. */
+            text: string;
+            /** @description `null` where the title is to be taken from the text. */
+            title?: string | null;
         };
         /** @description One thing that has to be mended. */
         FindingView: {
@@ -1084,12 +1176,16 @@ export interface components {
              * @description The task pauses and asks when it has cost this much.
              */
             budget_usd?: number | null;
+            /** @description What the template is filled in with. */
+            fields?: {
+                [key: string]: string;
+            };
             /** @description The folder to work on, as an absolute path. It has to be trusted. */
             folder: string;
             /**
              * Format: int64
-             * @description The task pauses and asks when it was at work for so long. `null` for the usual two
-             *     hours, 0 for no cap.
+             * @description The task pauses and asks when it was at work for so long. `null` for what the template
+             *     says, else the usual two hours; 0 for no cap.
              */
             max_seconds?: number | null;
             /**
@@ -1104,10 +1200,15 @@ export interface components {
             max_turns?: number | null;
             permissions?: components["schemas"]["PermissionsView"];
             planner?: components["schemas"]["PlannerView"];
+            priority?: components["schemas"]["PriorityView"] | null;
             /** @description Start now, or leave it in the backlog. */
             start?: boolean;
             team?: components["schemas"]["TeamView"];
-            /** @description What is wanted, in the person's words. At most 256 KB. */
+            terms?: components["schemas"]["TermsView"];
+            /**
+             * @description What is wanted, in the person's words. At most 256 KB. When it is empty, the template of
+             *     the `terms` is filled in; when not, only its plan is taken.
+             */
             text: string;
             /** @description A title of at most 200 characters; taken from the text when left out. */
             title?: string | null;
@@ -1130,7 +1231,28 @@ export interface components {
          * @description Who makes the plan.
          * @enum {string}
          */
-        PlannerView: "standard" | "openai";
+        PlannerView: "standard" | "openai" | "claude";
+        /** @description A step of a plan that nobody has begun. */
+        PlanStepView: {
+            /** @description Steps that have to be done first. */
+            after: number[];
+            /** @description Commands that prove it, as they are told to the agent. */
+            checks: string[];
+            description: string;
+            /** Format: int32 */
+            id: number;
+            /** @description `analysis`, `implementation`, `tests` or `validation`. */
+            kind: string;
+            /** @description Files and folders it may touch; empty where it may touch anything. */
+            paths: string[];
+            role: components["schemas"]["RoleView"];
+            title: string;
+        };
+        /**
+         * @description How urgent a task or a step is.
+         * @enum {string}
+         */
+        PriorityView: "critical" | "high" | "normal" | "low";
         /** @description Why a request was not met: RFC 9457 `application/problem+json`. */
         Problem: {
             /** @description A stable code; see `docs/errors.md`. */
@@ -1358,6 +1480,8 @@ export interface components {
             baseline?: components["schemas"]["CheckRunView"] | null;
             caps: components["schemas"]["CapsView"];
             card: components["schemas"]["TaskCard"];
+            /** @description What has to be true of the result. */
+            checklist?: components["schemas"]["ChecklistItemView"][];
             /** @description Files that changed in the person's folder meanwhile and stop an accept. */
             conflicts: string[];
             evidence?: components["schemas"]["CheckRunView"] | null;
@@ -1400,6 +1524,72 @@ export interface components {
          * @enum {string}
          */
         TeamView: "claude" | "practice";
+        /**
+         * @description Where a template comes from.
+         * @enum {string}
+         */
+        TemplateSourceView: "built_in" | "project";
+        /** @description The templates for work in a folder. */
+        TemplatesView: {
+            /** @description Files of the project that were to be templates and are none. */
+            broken: components["schemas"]["BrokenTemplateView"][];
+            templates: components["schemas"]["TemplateView"][];
+        };
+        /** @description What a task can be made from. */
+        TemplateView: {
+            /** @description What has to be true of the result, with `{{field}}` where a field goes. */
+            checklist: string[];
+            description: string;
+            /** @description What to ask the person for, in this order. */
+            fields: components["schemas"]["FieldView"][];
+            /** @description How it is named in orders: `bug-fix`. */
+            name: string;
+            /** @description Its tasks prove little in a project without checks. */
+            needs_checks: boolean;
+            /**
+             * @description The plan of its tasks, with `{{field}}` in its words; `null` where they are planned like
+             *     any other.
+             */
+            plan?: components["schemas"]["PlanStepView"][] | null;
+            /** @description How urgent its tasks are, where no field asks. */
+            priority: components["schemas"]["PriorityView"];
+            source: components["schemas"]["TemplateSourceView"];
+            title: string;
+        };
+        /** @description How a task is gone about, beyond the wish itself. */
+        TermsView: {
+            /**
+             * @description Tasks that have to be done before this one is begun, by id or short name.
+             * @default []
+             */
+            after: string[];
+            /**
+             * @description What has to be true of the result: judged by Beta and by the person.
+             * @default []
+             */
+            checklist: string[];
+            /**
+             * @description The plan is shown and waits for a yes before any agent begins.
+             * @default false
+             */
+            plan_first: boolean;
+            /**
+             * Format: int32
+             * @description How many agents of one role may work side by side; `null` for 3.
+             * @default null
+             */
+            seats: number | null;
+            /**
+             * @description What those tasks handed over is told to this team.
+             * @default false
+             */
+            shares_context: boolean;
+            /**
+             * @description The name of the template it was made from.
+             * @default null
+             */
+            template: string | null;
+        };
         /** @description A line of a task's timeline. */
         TimelineItem: {
             /** Format: date-time */
@@ -2464,6 +2654,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TimelineItem"][];
+                };
+            };
+        };
+    };
+    list_templates: {
+        parameters: {
+            query?: {
+                folder?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplatesView"];
+                };
+            };
+        };
+    };
+    fill_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FillBody"];
+            };
+        };
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilledView"];
                 };
             };
         };
