@@ -488,6 +488,7 @@ fn sets_going(command: &Command) -> bool {
         | Command::Revoke { .. }
         | Command::SetBudget { .. }
         | Command::SetLimits { .. }
+        | Command::SetPriority { .. }
         | Command::ReplaceSession { .. }
         | Command::Hold(_)
         | Command::LiftHold

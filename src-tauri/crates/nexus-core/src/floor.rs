@@ -353,7 +353,7 @@ impl Floor {
         let free = self.parallel_tasks.saturating_sub(taken);
         let mut queued: Vec<(Reverse<Priority>, u32, TaskId)> = tasks
             .filter(|task| matches!(task.phase, Phase::Queued) && self.lets_in(task, now))
-            .map(|task| (Reverse(task.spec.priority), task.spec.number, task.id))
+            .map(|task| (Reverse(task.priority), task.spec.number, task.id))
             .collect();
         queued.sort_unstable();
         queued.into_iter().take(free).map(|(_, _, id)| id).collect()

@@ -106,6 +106,31 @@ pub enum Priority {
     Critical,
 }
 
+impl Priority {
+    /// All of them, the least urgent first.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Normal, Self::High, Self::Critical];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// So many levels more urgent, and never more than critical.
+    #[must_use]
+    pub fn risen(self, levels: usize) -> Self {
+        let at_least = Self::ALL.into_iter().filter(|level| *level >= self);
+        at_least
+            .take(levels.saturating_add(1))
+            .last()
+            .unwrap_or(self)
+    }
+}
+
 /// What a note is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

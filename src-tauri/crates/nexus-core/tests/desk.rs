@@ -207,6 +207,23 @@ fn a_person_is_told_first_what_a_sleeping_task_may_have_done() {
 }
 
 #[test]
+fn an_urgent_task_comes_first_and_may_become_urgent_later() {
+    let mut scene = Scene::new(3, 1);
+    let waits = |scene: &Scene, number| scene.task(number).phase == Phase::Queued;
+    assert!(waits(&scene, 2) && waits(&scene, 3));
+    let priority = Priority::High;
+    let order = Command::SetPriority { priority };
+    scene.batch(|draft, now| draft.order(id(3), &order, now).unwrap());
+    scene.batch(|draft, now| draft.order(id(1), &Command::Cancel, now).unwrap());
+    scene.ends(1, TurnOutcome::Interrupted);
+    assert!(waits(&scene, 2), "the older one is less urgent");
+    assert_eq!(scene.task(3).phase, Phase::Active);
+    let before = scene.desk.seq;
+    scene.batch(|draft, now| draft.order(id(3), &order, now).unwrap());
+    assert_eq!(scene.desk.seq, before, "said twice is said once");
+}
+
+#[test]
 fn an_order_that_sets_nothing_going_begins_no_turn() {
     let mut scene = Scene::new(1, 1);
     scene.desk.awake = Awake::default();

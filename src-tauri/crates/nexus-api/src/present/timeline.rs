@@ -337,6 +337,9 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
             };
         }
         Event::LimitsChanged { .. } => item.text = "Limits changed".into(),
+        Event::PriorityChanged { priority } => {
+            item.text = format!("Priority set to {}", priority.name());
+        }
         Event::AcceptBegan { although_red: true } => {
             item.text = "Accepted although red; applying".into()
         }

@@ -17,7 +17,7 @@ impl Task {
         match event {
             // The creation made the value; see `Task::replay`.
             Event::TaskCreated { .. } => {}
-            Event::TaskQueued => self.phase = Phase::Queued,
+            Event::TaskQueued => self.queue(at),
             Event::TaskStarted => {
                 self.phase = Phase::Active;
                 self.started_at.get_or_insert(at);
@@ -139,7 +139,7 @@ impl Task {
             } => self.replace_session_by(*role, *session, *reset),
             Event::Held { hold } => self.hold = Some(hold.clone()),
             Event::HoldLifted => self.hold = None,
-            Event::RoundBegan { round, why } => self.begin_round(*round, why),
+            Event::RoundBegan { round, why } => self.begin_round(*round, why, at),
             Event::AttemptVerified { turn, standing, .. } => {
                 self.attempt_verified(*turn, *standing);
             }
@@ -151,7 +151,7 @@ impl Task {
                 };
             }
             Event::TaskPaused { why } => self.phase = Phase::Paused { why: *why },
-            Event::TaskResumed => self.resume(),
+            Event::TaskResumed => self.resume(at),
             Event::CancelRequested => {
                 self.phase = Phase::Cancelled { reviewed: None };
                 self.ended_at = Some(at);
@@ -165,6 +165,7 @@ impl Task {
             }
             Event::BudgetChanged { budget } => self.budget = *budget,
             Event::LimitsChanged { limits } => self.limits = *limits,
+            Event::PriorityChanged { priority } => self.priority = *priority,
             Event::AcceptBegan { .. } => {
                 let verdict_failed = self.verdict_failed();
                 self.phase = Phase::Accepting {
@@ -446,7 +447,7 @@ impl Task {
     }
 
     /// Opens Code's and Beta's steps again; the person's wish also opens Alpha's.
-    fn begin_round(&mut self, round: u32, why: &RoundReason) {
+    fn begin_round(&mut self, round: u32, why: &RoundReason, at: Timestamp) {
         self.round = round;
         let feedback = match why {
             RoundReason::Findings { findings } => {
@@ -477,16 +478,21 @@ impl Task {
             }
         }
         // The team goes on at once; a person's wish waits for a place like any other.
-        self.phase = if by_person {
-            Phase::Queued
+        if by_person {
+            self.queue(at);
         } else {
-            Phase::Active
-        };
+            self.phase = Phase::Active;
+        }
         self.ended_at = None;
     }
 
-    fn resume(&mut self) {
+    fn queue(&mut self, at: Timestamp) {
         self.phase = Phase::Queued;
+        self.queued_at = Some(at);
+    }
+
+    fn resume(&mut self, at: Timestamp) {
+        self.queue(at);
         self.ended_at = None;
         for step in &mut self.steps {
             let waits = matches!(

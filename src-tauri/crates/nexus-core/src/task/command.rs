@@ -1,7 +1,7 @@
 //! What a person can order a task to do, and why it may refuse.
 
 use super::Limits;
-use crate::{Answer, ApprovalId, Hold, Role, TaskState, Usd};
+use crate::{Answer, ApprovalId, Hold, Priority, Role, TaskState, Usd};
 
 /// An order to a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub enum Command {
     SetLimits {
         limits: Limits,
     },
+    /// Say how urgent it is.
+    SetPriority {
+        priority: Priority,
+    },
     /// Apply the change to the person's folder.
     Accept {
         although_red: bool,
@@ -68,6 +72,7 @@ impl Command {
             Self::RequestChanges { .. } => "take a request for changes",
             Self::SetBudget { .. } => "take a cost cap",
             Self::SetLimits { .. } => "take a limit",
+            Self::SetPriority { .. } => "take a priority",
             Self::Accept { .. } => "be accepted",
             Self::Discard => "be discarded",
             Self::Restore => "be brought back",

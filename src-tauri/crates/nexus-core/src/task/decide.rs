@@ -53,6 +53,10 @@ impl Task {
                 vec![Event::BudgetChanged { budget: *budget }]
             }
             Command::SetLimits { limits } => vec![Event::LimitsChanged { limits: *limits }],
+            Command::SetPriority { priority } if self.priority == *priority => Vec::new(),
+            Command::SetPriority { priority } => vec![Event::PriorityChanged {
+                priority: *priority,
+            }],
             Command::Accept { although_red } => self.accept(command, *although_red)?,
             Command::Discard => {
                 let may = matches!(self.phase, Phase::Review { .. });

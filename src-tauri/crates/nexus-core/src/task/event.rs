@@ -3,8 +3,8 @@
 use super::{Limits, ProcessEnd, TaskSpec};
 use crate::{
     Answer, AnsweredBy, Approval, ApprovalId, CheckRun, CommandLine, Evidence, FileChange,
-    FileOperation, Hold, Message, MessageKind, Plan, Question, Recipient, Role, SessionId,
-    SnapshotId, Standing, StepId, StepResult, TreeId, TurnId, TurnReport, Usage, Usd,
+    FileOperation, Hold, Message, MessageKind, Plan, Priority, Question, Recipient, Role,
+    SessionId, SnapshotId, Standing, StepId, StepResult, TreeId, TurnId, TurnReport, Usage, Usd,
 };
 use serde::{Deserialize, Serialize};
 
@@ -183,6 +183,10 @@ pub enum Event {
     },
     LimitsChanged {
         limits: Limits,
+    },
+    /// The person said how urgent it is.
+    PriorityChanged {
+        priority: Priority,
     },
     AcceptBegan {
         although_red: bool,
@@ -433,6 +437,7 @@ impl Event {
             Self::TaskFailed { .. } => "task_failed",
             Self::BudgetChanged { .. } => "budget_changed",
             Self::LimitsChanged { .. } => "limits_changed",
+            Self::PriorityChanged { .. } => "priority_changed",
             Self::AcceptBegan { .. } => "accept_began",
             Self::AcceptPlanned { .. } => "accept_planned",
             Self::AcceptConflicted { .. } => "accept_conflicted",

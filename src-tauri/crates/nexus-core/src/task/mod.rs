@@ -28,8 +28,8 @@ pub use spec::*;
 
 use crate::{
     Answer, Approval, ApprovalId, CheckRun, Evidence, FileChange, FileOperation, Grant, Hold,
-    Message, MessageId, Plan, PlannedStep, Role, SessionId, SnapshotId, Standing, StepId, StepKind,
-    StepResult, TaskId, Timestamp, TurnId, Usage, Usd, Verdict,
+    Message, MessageId, Plan, PlannedStep, Priority, Role, SessionId, SnapshotId, Standing, StepId,
+    StepKind, StepResult, TaskId, Timestamp, TurnId, Usage, Usd, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -80,6 +80,10 @@ pub struct Task {
     pub budget: Option<Usd>,
     /// The other caps.
     pub limits: Limits,
+    /// How urgent it is, as the person last said.
+    pub priority: Priority,
+    /// When its present stay in the queue began; the latest one, when it is not there now.
+    pub queued_at: Option<Timestamp>,
     /// Questions that were denied because nobody was there to answer.
     pub denied_unasked: u32,
     pub created_at: Timestamp,
@@ -304,6 +308,8 @@ impl Task {
             id,
             budget: spec.budget,
             limits: spec.limits,
+            priority: spec.priority,
+            queued_at: None,
             spec: Arc::new(spec),
             phase: Phase::Backlog,
             plan: None,

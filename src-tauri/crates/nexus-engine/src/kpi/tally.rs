@@ -188,6 +188,7 @@ impl Tally {
             | Event::HoldLifted
             | Event::BudgetChanged { .. }
             | Event::LimitsChanged { .. }
+            | Event::PriorityChanged { .. }
             | Event::AcceptBegan { .. }
             | Event::AcceptPlanned { .. }
             | Event::AcceptConflicted { .. }

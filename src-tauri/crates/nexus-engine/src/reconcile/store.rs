@@ -298,6 +298,7 @@ impl Content {
             | Event::TaskFailed { .. }
             | Event::BudgetChanged { .. }
             | Event::LimitsChanged { .. }
+            | Event::PriorityChanged { .. }
             | Event::AcceptBegan { .. }
             | Event::AcceptPlanned { .. }
             | Event::AcceptConflicted { .. }
