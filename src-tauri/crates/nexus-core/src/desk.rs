@@ -4,11 +4,12 @@
 //! beyond them and nobody has recorded yet: its facts are written to the log first, then
 //! [`Desk::commit`] takes it over. A draft that could not be recorded is dropped, and nothing
 //! of it happened. Writing, showing and acting are the dispatcher's; what a single task means
-//! by an order is the task's.
+//! by an order is the task's; who is let in next is the queue's.
 
 use crate::{
-    Account, Answer, Command, Event, Floor, FloorEvent, PauseReason, Phase, Question, Rejection,
-    Report, Rule, RuleScope, Task, TaskId, TaskSpec, Team, Timestamp,
+    Account, Answer, Command, Event, Floor, FloorEvent, PauseReason, Phase, Question, QueuedTask,
+    Rejection, Report, Rule, RuleScope, Task, TaskId, TaskSpec, Team, Timestamp,
+    queue::{Queue, Tasks},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -105,7 +106,7 @@ impl Desk {
                 (Some(task), event) => {
                     Arc::make_mut(task).apply(&event, at);
                     if Floor::concerns(&event) {
-                        Arc::make_mut(&mut self.floor).witness(task.spec.team, &event, at);
+                        Arc::make_mut(&mut self.floor).witness(&task.spec, &event, at);
                     }
                 }
                 (None, _) => {}
@@ -143,6 +144,12 @@ impl Desk {
     pub fn awake(&self) -> impl Iterator<Item = &Arc<Task>> {
         let tasks = self.tasks.values();
         tasks.filter(|task| self.awake.has(task.id))
+    }
+
+    /// The queued tasks, in the order in which they would be given a place, and after them those
+    /// that something else holds.
+    pub fn queue(&self, now: Timestamp) -> Vec<QueuedTask> {
+        Queue::of(self, now).in_order()
     }
 
     /// When to look again although nothing happened: the earliest end of a wait.
@@ -345,9 +352,11 @@ impl Draft {
         if !opened.is_empty() {
             self.floor(opened, now);
         }
-        for id in self.awake_ids() {
-            let due = |task: &&Arc<Task>| task.next_wake().is_some_and(|wake| wake <= now);
-            if let Some(task) = self.task(id).filter(due) {
+        let is_due = |task: &&Arc<Task>| task.next_wake().is_some_and(|wake| wake <= now);
+        let due = self.all().filter(|task| self.is_awake(task.id));
+        let due: Vec<TaskId> = due.filter(is_due).map(|task| task.id).collect();
+        for id in due {
+            if let Some(task) = self.task(id) {
                 let events = task.tick(now);
                 self.add(id, events, now);
             }
@@ -356,22 +365,15 @@ impl Draft {
 
     /// Gives free places to queued tasks.
     pub fn admit(&mut self, now: Timestamp) {
-        // One that is let in may stop at once, at a cap, and leave its place to the next.
-        while self.admit_next(now) {}
-    }
-
-    fn admit_next(&mut self, now: Timestamp) -> bool {
-        let tasks = self.all().filter(|task| self.is_awake(task.id));
-        let mut let_in = false;
-        for id in self.floor_now().admitted(tasks.map(AsRef::as_ref), now) {
-            if let Some(task) = self.task(id)
-                && let Ok(events) = task.decide(&Command::Admit, now)
-            {
-                self.add(id, events, now);
-                let_in = true;
+        // One at a time: who is let in changes whose turn it is, and may stop at once, at a cap,
+        // and leave its place to the next.
+        while let Some(task) = Queue::of(self, now).next() {
+            let id = task.id;
+            match task.decide(&Command::Admit, now) {
+                Ok(events) => self.add(id, events, now),
+                Err(_) => return,
             }
         }
-        let_in
     }
 
     /// The task as the batch so far has it.
@@ -398,11 +400,6 @@ impl Draft {
         events.collect()
     }
 
-    /// The floor as the batch so far has it.
-    fn floor_now(&self) -> &Floor {
-        self.floor.as_ref().unwrap_or(&self.base.floor)
-    }
-
     /// Gives every task of a team that is worked on an order of the floor's.
     fn tell_team(&mut self, team: Team, command: &Command, now: Timestamp) {
         for id in self.awake_ids() {
@@ -422,17 +419,6 @@ impl Draft {
         }
     }
 
-    /// Every task as the batch so far has it.
-    fn all(&self) -> impl Iterator<Item = &Arc<Task>> + Clone {
-        let known = self.base.tasks.values();
-        let untouched = known.filter(|task| !self.tasks.contains_key(&task.id));
-        untouched.chain(self.tasks.values())
-    }
-
-    fn is_awake(&self, id: TaskId) -> bool {
-        self.woken.contains(&id) || self.base.awake.has(id)
-    }
-
     fn awake_ids(&self) -> Vec<TaskId> {
         let ids = self.all().map(|task| task.id);
         ids.filter(|id| self.is_awake(*id)).collect()
@@ -443,7 +429,7 @@ impl Draft {
         for event in &events {
             Arc::make_mut(task).apply(event, at);
         }
-        let team = task.spec.team;
+        let (spec, team) = (Arc::clone(&task.spec), task.spec.team);
         let facts = events.iter().cloned();
         self.facts
             .extend(facts.map(|event| Fact::OfTask { id, at, event }));
@@ -458,7 +444,7 @@ impl Draft {
         let known = Arc::make_mut(known);
         let mut day_is_over = false;
         for event in &floor {
-            known.witness(team, event, at);
+            known.witness(&spec, event, at);
             // What began after that in the same breath is called off again.
             let ended = matches!(event, Event::TurnEnded { .. });
             day_is_over |= ended && known.day_cap_reached(at).is_some();
@@ -472,6 +458,36 @@ impl Draft {
     fn touch(&mut self, id: TaskId) -> Option<&mut Arc<Task>> {
         let task = self.task(id).cloned()?;
         Some(self.tasks.entry(id).or_insert(task))
+    }
+}
+
+impl Tasks for Desk {
+    fn floor_now(&self) -> &Floor {
+        &self.floor
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Task>> {
+        self.tasks.values()
+    }
+
+    fn is_awake(&self, id: TaskId) -> bool {
+        self.awake.has(id)
+    }
+}
+
+impl Tasks for Draft {
+    fn floor_now(&self) -> &Floor {
+        self.floor.as_ref().unwrap_or(&self.base.floor)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Task>> {
+        let known = self.base.tasks.values();
+        let untouched = known.filter(|task| !self.tasks.contains_key(&task.id));
+        untouched.chain(self.tasks.values())
+    }
+
+    fn is_awake(&self, id: TaskId) -> bool {
+        self.woken.contains(&id) || self.base.awake.has(id)
     }
 }
 

@@ -1,12 +1,11 @@
 //! What stands above the tasks: the known folders, and how many tasks run at once.
 
 use crate::{
-    Account, DayCaps, Event, Hold, HoldReason, PauseReason, Phase, Priority, ProjectId, Rule,
-    RuleId, Spent, Task, TaskId, Team, Timestamp, ToolRequest, TurnOutcome,
+    Account, DayCaps, Event, Hold, HoldReason, PauseReason, ProjectId, Rule, RuleId, Spent,
+    TaskSpec, Team, Timestamp, ToolRequest, TurnOutcome,
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, VecDeque},
     time::Duration,
 };
@@ -84,6 +83,8 @@ pub struct Floor {
     pub trusted: BTreeMap<ProjectId, String>,
     /// How many tasks may be under way at once.
     pub parallel_tasks: usize,
+    /// How many of them may be of one project. `None` where only the places are counted.
+    pub tasks_per_project: Option<usize>,
     /// Accounts that are closed for now.
     pub closed: BTreeMap<Account, Hold>,
     pub rules: BTreeMap<RuleId, Rule>,
@@ -92,6 +93,7 @@ pub struct Floor {
     pub today: Today,
     /// Failures of each account's service, as far back as they matter.
     troubles: BTreeMap<Account, Troubles>,
+    served: BTreeMap<ProjectId, u64>,
     rules_made: u32,
 }
 
@@ -135,11 +137,13 @@ impl Floor {
             projects: BTreeMap::new(),
             trusted: BTreeMap::new(),
             parallel_tasks,
+            tasks_per_project: None,
             closed: BTreeMap::new(),
             rules: BTreeMap::new(),
             day_caps: DayCaps::default(),
             today: Today::default(),
             troubles: BTreeMap::new(),
+            served: BTreeMap::new(),
             rules_made: 0,
         }
     }
@@ -185,13 +189,21 @@ impl Floor {
 
     /// Does a task's fact mean anything to the floor?
     pub fn concerns(event: &Event) -> bool {
-        matches!(event, Event::StepStarted { .. } | Event::TurnEnded { .. })
+        matches!(
+            event,
+            Event::TaskStarted | Event::StepStarted { .. } | Event::TurnEnded { .. }
+        )
     }
 
-    /// Takes note of a task's fact: what the day used up, and how its service does. Every
-    /// fact that [concerns](Self::concerns) it goes through here once, in the order of the log.
-    pub fn witness(&mut self, team: Team, event: &Event, at: Timestamp) {
-        let Some(account) = Account::of(team) else {
+    /// Takes note of a task's fact: whose project was given a place, what the day used up, and
+    /// how its service does. Every fact that [concerns](Self::concerns) it goes through here
+    /// once, in the order of the log.
+    pub fn witness(&mut self, spec: &TaskSpec, event: &Event, at: Timestamp) {
+        if *event == Event::TaskStarted {
+            let last = self.served.values().max().copied().unwrap_or(0);
+            self.served.insert(spec.project, last + 1);
+        }
+        let Some(account) = Account::of(spec.team) else {
             return;
         };
         if let Event::StepStarted { .. } = event {
@@ -330,33 +342,15 @@ impl Floor {
         RuleId(self.rules_made + 1)
     }
 
-    /// May this task be given a place, as far as its account and the day are concerned?
-    fn lets_in(&self, task: &Task, now: Timestamp) -> bool {
-        let paid = Account::of(task.spec.team).is_some();
-        self.hold_on(task.spec.team).is_none()
-            && !(paid && self.day_cap_reached(now).is_some())
-            && !task.is_stopping()
-    }
-
     /// The project at `path`.
     pub fn project_at(&self, path: &str) -> Option<&Project> {
         self.projects.values().find(|project| project.path == path)
     }
 
-    /// The queued tasks that get a place now: by priority, then by age.
-    pub fn admitted<'a>(
-        &self,
-        tasks: impl Iterator<Item = &'a Task> + Clone,
-        now: Timestamp,
-    ) -> Vec<TaskId> {
-        let taken = tasks.clone().filter(|task| task.holds_place()).count();
-        let free = self.parallel_tasks.saturating_sub(taken);
-        let mut queued: Vec<(Reverse<Priority>, u32, TaskId)> = tasks
-            .filter(|task| matches!(task.phase, Phase::Queued) && self.lets_in(task, now))
-            .map(|task| (Reverse(task.priority), task.spec.number, task.id))
-            .collect();
-        queued.sort_unstable();
-        queued.into_iter().take(free).map(|(_, _, id)| id).collect()
+    /// When each project was last given a place, as the number of that place, counted from 1 in
+    /// the order they were given.
+    pub(crate) fn served(&self) -> &BTreeMap<ProjectId, u64> {
+        &self.served
     }
 }
 

@@ -6,7 +6,7 @@
 )]
 
 use nexus_core::*;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// Tasks at work, each with Aria's turn under way.
@@ -49,10 +49,14 @@ impl Scene {
             now: Timestamp::from_millis(1_748_198_730_000),
         };
         for number in 1..=tasks {
-            scene.batch(|draft, now| draft.create(id(number), spec(), true, now));
+            scene.make(number, spec());
             scene.news(number, Report::WorkspacePrepared(workspace()));
         }
         scene
+    }
+
+    fn make(&mut self, number: u128, spec: TaskSpec) {
+        self.batch(|draft, now| draft.create(id(number), spec, true, now));
     }
 
     fn batch(&mut self, decide: impl FnOnce(&mut Draft, Timestamp)) {
@@ -79,6 +83,21 @@ impl Scene {
             covers_lost: false,
         };
         self.news(number, Report::TurnEnded(report));
+    }
+
+    /// The task is cancelled, and whatever it had under way has ended.
+    fn gives_up(&mut self, number: u128) {
+        self.batch(|draft, now| draft.order(id(number), &Command::Cancel, now).unwrap());
+        if !self.task(number).turns.is_empty() {
+            self.ends(number, TurnOutcome::Interrupted);
+        }
+    }
+
+    /// Who is in the queue, by their numbers, and what for.
+    fn queue(&self) -> Vec<(u32, Wait)> {
+        let queue = self.desk.queue(self.now).into_iter();
+        let numbered = queue.map(|queued| (self.desk.tasks[&queued.id].spec.number, queued.waits));
+        numbered.collect()
     }
 
     /// Goes to the next moment at which something happens by itself.
@@ -214,13 +233,99 @@ fn an_urgent_task_comes_first_and_may_become_urgent_later() {
     let priority = Priority::High;
     let order = Command::SetPriority { priority };
     scene.batch(|draft, now| draft.order(id(3), &order, now).unwrap());
-    scene.batch(|draft, now| draft.order(id(1), &Command::Cancel, now).unwrap());
-    scene.ends(1, TurnOutcome::Interrupted);
+    scene.gives_up(1);
     assert!(waits(&scene, 2), "the older one is less urgent");
     assert_eq!(scene.task(3).phase, Phase::Active);
     let before = scene.desk.seq;
     scene.batch(|draft, now| draft.order(id(3), &order, now).unwrap());
     assert_eq!(scene.desk.seq, before, "said twice is said once");
+}
+
+#[test]
+fn a_task_that_has_waited_is_not_passed_by_ever_more_urgent_ones() {
+    let mut scene = Scene::new(1, 1);
+    let low = TaskSpec {
+        priority: Priority::Low,
+        ..spec()
+    };
+    let critical = TaskSpec {
+        priority: Priority::Critical,
+        ..spec()
+    };
+    scene.make(2, low);
+    let since = scene.now;
+    let mut at_work = 1;
+    for number in 3..20 {
+        scene.now = scene.now.after(Duration::from_secs(600));
+        scene.make(number, critical.clone());
+        scene.gives_up(at_work);
+        if scene.task(2).phase == Phase::Active {
+            break;
+        }
+        at_work = number;
+    }
+    assert_eq!(scene.task(2).phase, Phase::Active);
+    let waited = scene.now.since(since);
+    assert!(
+        waited <= 3 * AGEING + Duration::from_secs(600),
+        "{waited:?}"
+    );
+    assert!(waited >= 3 * AGEING, "until then others were more urgent");
+}
+
+#[test]
+fn a_queued_task_says_what_it_waits_for_and_what_holds_it_holds_no_other() {
+    let mut scene = Scene::new(2, 1);
+    let practice = TaskSpec {
+        team: Team::Practice,
+        ..spec()
+    };
+    scene.make(3, practice);
+    assert_eq!(scene.queue(), [(2, Wait::Place), (3, Wait::Place)]);
+    let message = "please log in".to_owned();
+    scene.ends(1, TurnOutcome::AuthRequired { message });
+    let hold = scene.closed().unwrap().clone();
+    scene.gives_up(1);
+    assert_eq!(scene.task(3).phase, Phase::Active, "it needs no account");
+    assert_eq!(scene.queue(), [(2, Wait::Account { hold })]);
+
+    let caps = DayCaps {
+        money: Some(Usd::ZERO),
+        limits: Limits::default(),
+    };
+    scene.batch(|draft, now| {
+        draft.open_account(Team::Claude, now);
+        draft.floor(vec![FloorEvent::DayCapsSet { caps }], now);
+    });
+    let cap = PauseReason::Budget;
+    assert_eq!(scene.queue(), [(2, Wait::Day { cap })]);
+
+    let caps = DayCaps::default();
+    scene.batch(|draft, now| draft.floor(vec![FloorEvent::DayCapsSet { caps }], now));
+    let floor = Arc::make_mut(&mut scene.desk.floor);
+    (floor.parallel_tasks, floor.tasks_per_project) = (2, Some(1));
+    scene.batch(|_, _| {});
+    assert_eq!(scene.queue(), [(2, Wait::Project { limit: 1 })]);
+    let other = TaskSpec {
+        project: ProjectId::new(Uuid::from_u128(3)),
+        ..spec()
+    };
+    scene.make(4, other);
+    assert_eq!(scene.task(4).phase, Phase::Active, "of another project");
+
+    scene.desk.awake = Awake::default();
+    assert_eq!(scene.queue(), [(2, Wait::Nobody)]);
+}
+
+#[test]
+fn what_was_stopped_and_goes_on_waits_for_its_own_end_first() {
+    let mut scene = Scene::new(1, 2);
+    scene.batch(|draft, now| draft.order(id(1), &Command::Pause, now).unwrap());
+    scene.batch(|draft, now| draft.order(id(1), &Command::Resume, now).unwrap());
+    assert_eq!(scene.queue(), [(1, Wait::Ending)]);
+    scene.ends(1, TurnOutcome::Interrupted);
+    assert_eq!(scene.queue(), []);
+    assert_eq!(scene.task(1).phase, Phase::Active);
 }
 
 #[test]

@@ -159,12 +159,16 @@ impl Task {
 
     /// When to look again although nothing happened: the earliest end of a wait.
     pub fn next_wake(&self) -> Option<Timestamp> {
+        // Asked of every task at every batch, and most of them are not at work.
+        if self.phase != Phase::Active {
+            return None;
+        }
         let questions = self.approvals.values().filter_map(|open| open.expires_at);
         let waits = questions
             .chain(self.hold.iter().filter_map(|hold| hold.until))
             .chain(self.time_runs_out())
             .chain(self.steps_due());
-        waits.min().filter(|_| self.phase == Phase::Active)
+        waits.min()
     }
 
     /// Would this step be begun next, if nothing held the task?

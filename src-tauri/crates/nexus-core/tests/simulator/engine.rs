@@ -9,8 +9,8 @@ use crate::{
     sim::{Happening, Held, Moment, World, broken, until},
 };
 use nexus_core::{
-    Awake, Command, Desk, Draft, Event, Fact, FloorEvent, Phase, Report, StepState, Task, TaskId,
-    TaskSpec, TaskState, Team,
+    Awake, Command, Desk, Draft, Event, Fact, FloorEvent, Phase, QueuedTask, Report, StepState,
+    Task, TaskId, TaskSpec, TaskState, Team, Wait,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -577,9 +577,10 @@ impl Engine {
         if self.desk.next_wake().is_some_and(|wake| wake <= now) {
             return Ok(());
         }
-        let awake: Vec<&Task> = self.desk.awake().map(AsRef::as_ref).collect();
-        let admitted = self.desk.floor.admitted(awake.iter().copied(), now);
-        if admitted.contains(&task.id) {
+        let taken = self.desk.awake().filter(|task| task.holds_place()).count();
+        let queue = self.desk.queue(now);
+        let waits_for_place = |of: &QueuedTask| of.id == task.id && of.waits == Wait::Place;
+        if taken < world.scenario.parallel && queue.iter().any(waits_for_place) {
             return broken(format!(
                 "{} waits although a place is free",
                 task.spec.name()
