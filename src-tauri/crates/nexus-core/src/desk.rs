@@ -324,7 +324,7 @@ impl Draft {
         Ok(())
     }
 
-    /// A task that was left has not heard what became of its account since.
+    /// A task that was left, or stopped, has not heard what became of its account since.
     fn tell_of_account(&mut self, id: TaskId, now: Timestamp) {
         let Some(task) = self.task(id) else { return };
         let waits = task.hold.as_ref().is_some_and(|hold| hold.until.is_none());
@@ -369,9 +369,10 @@ impl Draft {
         // and leave its place to the next.
         while let Some(task) = Queue::of(self, now).next() {
             let id = task.id;
-            match task.decide(&Command::Admit, now) {
-                Ok(events) => self.add(id, events, now),
-                Err(_) => return,
+            self.tell_of_account(id, now);
+            match self.task(id).map(|task| task.decide(&Command::Admit, now)) {
+                Some(Ok(events)) => self.add(id, events, now),
+                Some(Err(_)) | None => return,
             }
         }
     }

@@ -329,6 +329,33 @@ fn what_was_stopped_and_goes_on_waits_for_its_own_end_first() {
 }
 
 #[test]
+fn a_task_that_was_stopped_does_not_wait_for_an_account_that_is_open() {
+    let mut scene = Scene::new(2, 2);
+    let message = "please log in".to_owned();
+    scene.ends(2, TurnOutcome::AuthRequired { message });
+    scene.batch(|draft, now| draft.order(id(1), &Command::Pause, now).unwrap());
+    scene.ends(1, TurnOutcome::Interrupted);
+    assert!(scene.task(1).hold.is_some());
+    // Nobody works on the first while the second is gone on with, and meets a limit.
+    scene.desk.awake = Awake::default();
+    scene.batch(|draft, now| draft.order(id(2), &Command::Resume, now).unwrap());
+    let limit = TurnOutcome::RateLimited {
+        until: Some(scene.now.after(Duration::from_secs(600))),
+        message: "limit".into(),
+    };
+    scene.ends(2, limit);
+    scene.desk.awake = Awake::All;
+    scene.batch(|draft, now| draft.take_up(now));
+    while scene.closed().is_some() {
+        scene.wait();
+    }
+    scene.batch(|draft, now| draft.order(id(1), &Command::Resume, now).unwrap());
+    assert_eq!(scene.task(1).phase, Phase::Active);
+    assert_eq!(scene.task(1).hold, None);
+    assert_eq!(scene.task(1).turns.len(), 1, "it goes on");
+}
+
+#[test]
 fn an_order_that_sets_nothing_going_begins_no_turn() {
     let mut scene = Scene::new(1, 1);
     scene.desk.awake = Awake::default();
