@@ -7,8 +7,9 @@
 //! by an order is the task's; who is let in next is the queue's.
 
 use crate::{
-    Account, Answer, Command, Event, Floor, FloorEvent, PauseReason, Phase, Question, QueuedTask,
-    Rejection, Report, Rule, RuleScope, Task, TaskId, TaskSpec, Team, Timestamp,
+    Account, Answer, Command, Event, Floor, FloorEvent, PauseReason, Phase, Predecessor, Question,
+    QueuedTask, Rejection, Report, Rule, RuleScope, Task, TaskId, TaskSpec, Team, Timestamp,
+    handed_over,
     queue::{Queue, Tasks},
 };
 use std::{
@@ -64,6 +65,8 @@ pub struct Draft {
 pub enum Refusal {
     #[error("there is no task {0}")]
     NoTask(TaskId),
+    #[error("the task is to wait for {}, and there is no such task", names(.0))]
+    NothingToWaitFor(Vec<TaskId>),
     #[error(transparent)]
     Rejected(#[from] Rejection),
 }
@@ -152,6 +155,12 @@ impl Desk {
         Queue::of(self, now).in_order()
     }
 
+    /// The tasks that this one waits for because they are not done, in the order in which the
+    /// person named them.
+    pub fn waits_for(&self, task: &Task) -> Vec<Predecessor> {
+        self.undone_before(task).map(Predecessor::of).collect()
+    }
+
     /// When to look again although nothing happened: the earliest end of a wait.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let tasks = self.awake().filter_map(|task| task.next_wake());
@@ -160,8 +169,23 @@ impl Desk {
 }
 
 impl Draft {
-    /// Makes a task, numbered after the last, and queues it when it is to `start`.
-    pub fn create(&mut self, id: TaskId, mut spec: TaskSpec, start: bool, now: Timestamp) {
+    /// Makes a task, numbered after the last, and queues it when it is to `start`. The tasks it
+    /// is to wait for have to be there already, so no two ever wait for each other.
+    pub fn create(
+        &mut self,
+        id: TaskId,
+        mut spec: TaskSpec,
+        start: bool,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let after = &mut spec.terms.after;
+        let unknown = after.iter().filter(|before| self.task(**before).is_none());
+        let unknown: Vec<TaskId> = unknown.copied().collect();
+        if !unknown.is_empty() {
+            return Err(Refusal::NothingToWaitFor(unknown));
+        }
+        let mut named = BTreeSet::new();
+        after.retain(|before| named.insert(*before));
         let numbers = self.all().map(|task| task.spec.number);
         spec.number = numbers.max().unwrap_or(0) + 1;
         self.woken.insert(id);
@@ -175,6 +199,7 @@ impl Draft {
         let spec = Box::new(spec);
         self.add(id, vec![Event::TaskCreated { spec }], now);
         self.add(id, queued.unwrap_or_default(), now);
+        Ok(())
     }
 
     /// Gives a task an order, and has it worked on from now on if the order means that.
@@ -183,6 +208,10 @@ impl Draft {
     /// refuses, it is let lie: a refused order must not set agents going.
     pub fn order(&mut self, id: TaskId, command: &Command, now: Timestamp) -> Result<(), Refusal> {
         let mut trial = self.clone();
+        if *command == Command::Unchain {
+            // It is told of those that are done all the same.
+            trial.share_context(id, now);
+        }
         if self.is_awake(id) {
             trial.follow(id, command, now)?;
         } else if sets_going(command) {
@@ -370,11 +399,30 @@ impl Draft {
         while let Some(task) = Queue::of(self, now).next() {
             let id = task.id;
             self.tell_of_account(id, now);
+            self.share_context(id, now);
             match self.task(id).map(|task| task.decide(&Command::Admit, now)) {
                 Some(Ok(events)) => self.add(id, events, now),
                 Some(Err(_)) | None => return,
             }
         }
+    }
+
+    /// Tells a task what those before it handed over, as far as they are done and it wants to
+    /// know and was not told.
+    fn share_context(&mut self, id: TaskId, now: Timestamp) {
+        let Some(task) = self.task(id).filter(|task| task.spec.terms.shares_context) else {
+            return;
+        };
+        let is_told = |before: TaskId| task.shared.iter().any(|shared| shared.from == before);
+        let untold = task.after.iter().filter(|before| !is_told(**before));
+        let tasks = untold.filter_map(|before| self.task(*before));
+        let done = tasks.filter(|before| before.phase == Phase::Done);
+        let shared = done.map(|before| Event::ContextShared {
+            from: before.id,
+            name: before.spec.name(),
+            text: handed_over(before),
+        });
+        self.add(id, shared.collect(), now);
     }
 
     /// The task as the batch so far has it.
@@ -471,6 +519,10 @@ impl Tasks for Desk {
         self.tasks.values()
     }
 
+    fn find(&self, id: TaskId) -> Option<&Arc<Task>> {
+        self.tasks.get(&id)
+    }
+
     fn is_awake(&self, id: TaskId) -> bool {
         self.awake.has(id)
     }
@@ -487,9 +539,18 @@ impl Tasks for Draft {
         untouched.chain(self.tasks.values())
     }
 
+    fn find(&self, id: TaskId) -> Option<&Arc<Task>> {
+        self.task(id)
+    }
+
     fn is_awake(&self, id: TaskId) -> bool {
         self.woken.contains(&id) || self.base.awake.has(id)
     }
+}
+
+fn names(tasks: &[TaskId]) -> String {
+    let names: Vec<_> = tasks.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }
 
 /// Does it wait for the person to say whether a command may have run?
@@ -506,6 +567,7 @@ fn sets_going(command: &Command) -> bool {
         | Command::SetBudget { .. }
         | Command::SetLimits { .. }
         | Command::SetPriority { .. }
+        | Command::Unchain
         | Command::ReplaceSession { .. }
         | Command::Hold(_)
         | Command::LiftHold

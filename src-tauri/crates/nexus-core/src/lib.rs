@@ -7,6 +7,7 @@
 
 mod account;
 mod approval;
+mod chain;
 mod desk;
 pub mod duties;
 mod evidence;
@@ -29,6 +30,7 @@ mod workspace;
 
 pub use account::*;
 pub use approval::*;
+pub use chain::*;
 pub use desk::*;
 pub use duties::{Flag, FlagKind};
 pub use evidence::*;

@@ -4,14 +4,10 @@
 //! shown of the queue is what will happen to it.
 
 use crate::{
-    Account, Floor, Hold, PauseReason, Phase, Priority, ProjectId, Task, TaskId, Timestamp,
+    Account, Floor, Hold, PauseReason, Phase, Predecessor, Priority, ProjectId, Task, TaskId,
+    Timestamp,
 };
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-    time::Duration,
-};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A queued task counts as one level more urgent for each of these that it has waited, up to
 /// [`Priority::Critical`]. So after 45 minutes the least urgent of them is as urgent as any, and
@@ -32,6 +28,8 @@ pub struct QueuedTask {
 pub enum Wait {
     /// For somebody to have it worked on: this NEXUS leaves it alone.
     Nobody,
+    /// For these tasks to be done.
+    Tasks { before: Vec<Predecessor> },
     /// For what it had under way before it was stopped to end.
     Ending,
     /// For its account to be open again.
@@ -49,8 +47,16 @@ pub(crate) trait Tasks {
     /// The floor at that moment.
     fn floor_now(&self) -> &Floor;
     fn all(&self) -> impl Iterator<Item = &Arc<Task>>;
+    fn find(&self, id: TaskId) -> Option<&Arc<Task>>;
     /// Is this task worked on?
     fn is_awake(&self, id: TaskId) -> bool;
+
+    /// The tasks this one has to wait for. One that is not there cannot be waited for.
+    fn undone_before<'a>(&'a self, task: &'a Task) -> impl Iterator<Item = &'a Task> {
+        let before = task.after.iter().filter_map(|before| self.find(*before));
+        let undone = before.filter(|before| before.phase != Phase::Done);
+        undone.map(AsRef::as_ref)
+    }
 }
 
 /// The queue at one moment.
@@ -135,6 +141,11 @@ impl<'a, T: Tasks> Queue<'a, T> {
         if !self.tasks.is_awake(task.id) {
             return Wait::Nobody;
         }
+        let before = self.tasks.undone_before(task).map(Predecessor::of);
+        let before: Vec<_> = before.collect();
+        if !before.is_empty() {
+            return Wait::Tasks { before };
+        }
         if task.is_stopping() {
             return Wait::Ending;
         }
@@ -146,10 +157,9 @@ impl<'a, T: Tasks> Queue<'a, T> {
         {
             return Wait::Day { cap };
         }
-        let at_work = self.at_work_for(task.spec.project);
-        match floor.tasks_per_project {
-            Some(limit) if at_work >= limit => Wait::Project { limit },
-            Some(_) | None => Wait::Place,
+        match self.limit_reached(task.spec.project) {
+            Some(limit) => Wait::Project { limit },
+            None => Wait::Place,
         }
     }
 
@@ -164,40 +174,42 @@ impl<'a, T: Tasks> Queue<'a, T> {
         }
     }
 
+    fn limit_reached(&self, project: ProjectId) -> Option<usize> {
+        let limit = self.tasks.floor_now().tasks_per_project?;
+        (self.at_work_for(project) >= limit).then_some(limit)
+    }
+
     fn at_work_for(&self, project: ProjectId) -> usize {
         self.at_work.get(&project).copied().unwrap_or(0)
     }
 
-    /// Gives all of them places, one after the other. What one project is given changes the rank
-    /// of its other tasks, but never their order among themselves.
+    /// Gives all of them places, one after the other. What a project is given changes the rank of
+    /// its other tasks, but never their order among themselves. Those that would come over the
+    /// limit of their project are the last.
     fn in_line(&mut self, mut tasks: Vec<&'a Task>) -> Vec<&'a Task> {
         tasks.sort_by_cached_key(|task| Reverse(self.rank(task)));
-        let mut levels: BTreeMap<_, BTreeMap<ProjectId, Vec<&Task>>> = BTreeMap::new();
+        let mut projects: BTreeMap<ProjectId, Vec<&Task>> = BTreeMap::new();
         for task in tasks {
-            let level = levels.entry(Reverse(level(task, self.now))).or_default();
-            level.entry(task.spec.project).or_default().push(task);
+            projects.entry(task.spec.project).or_default().push(task);
         }
         let mut line = Vec::new();
-        for mut projects in levels.into_values() {
-            while let Some(task) = self.take_first(&mut projects) {
-                self.give_place(task.spec.project);
-                line.push(task);
-            }
+        while let Some(task) = self.take_first(&mut projects) {
+            self.give_place(task.spec.project);
+            line.push(task);
         }
+        let mut others: Vec<_> = projects.into_values().flatten().collect();
+        others.sort_by_cached_key(|task| self.rank(task));
+        line.extend(others);
         line
     }
 
     /// Takes the first of the projects' first ones, which stand at the end of their lists.
     fn take_first(&self, projects: &mut BTreeMap<ProjectId, Vec<&'a Task>>) -> Option<&'a Task> {
-        let firsts = projects.values().filter_map(|tasks| tasks.last().copied());
+        let open = |project: &&ProjectId| self.limit_reached(**project).is_none();
+        let firsts = projects.keys().filter(open);
+        let firsts = firsts.filter_map(|project| projects.get(project)?.last().copied());
         let first = firsts.min_by_key(|task| self.rank(task))?;
-        if let Entry::Occupied(mut of_project) = projects.entry(first.spec.project) {
-            of_project.get_mut().pop();
-            if of_project.get().is_empty() {
-                of_project.remove();
-            }
-        }
-        Some(first)
+        projects.get_mut(&first.spec.project)?.pop()
     }
 
     fn give_place(&mut self, project: ProjectId) {

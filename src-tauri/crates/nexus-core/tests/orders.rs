@@ -30,6 +30,10 @@ fn input() -> impl Strategy<Value = Input> {
         Command::Accept { although_red: true },
         Command::Discard,
         Command::Restore,
+        Command::SetPriority {
+            priority: Priority::High,
+        },
+        Command::Unchain,
     ]);
     // News is what drives a task on, so there is more of it.
     prop_oneof![
@@ -128,7 +132,10 @@ proptest! {
             answer_within: ANSWER_WITHIN,
             fingerprint: String::new(),
             attended: true,
-            terms: Terms::default(),
+            terms: Terms {
+                after: vec![TaskId::new(Uuid::from_u128(3))],
+                ..Terms::default()
+            },
         };
         let mut log = vec![(Event::TaskCreated { spec: Box::new(spec.clone()) }, now)];
         let mut task = Task::new(id, spec, now);

@@ -503,10 +503,12 @@ impl Batch {
                 spec,
                 start,
                 reply,
-            } => {
-                self.draft.create(id, *spec, start, self.at);
-                self.answers.push(Answer::Task { id, reply });
-            }
+            } => match self.draft.create(id, *spec, start, self.at) {
+                Ok(()) => self.answers.push(Answer::Task { id, reply }),
+                Err(refusal) => {
+                    let _ = reply.send(Err(refused(refusal)));
+                }
+            },
             Input::Order {
                 task: id,
                 command,
@@ -548,6 +550,10 @@ impl Batch {
 fn refused(refusal: Refusal) -> EngineError {
     match refusal {
         Refusal::NoTask(id) => EngineError::no_task(id),
+        Refusal::NothingToWaitFor(_) => EngineError::new(
+            ErrorKind::NotFound,
+            format!("{refusal}; `nexus task list` shows those there are"),
+        ),
         Refusal::Rejected(rejection) => rejection.into(),
     }
 }

@@ -98,6 +98,7 @@ impl From<Rejection> for EngineError {
             | Rejection::BudgetSpent { .. } => ErrorKind::BadInput,
             Rejection::WrongState { .. }
             | Rejection::NothingChanged
+            | Rejection::NotChained
             | Rejection::QuestionChanged
             | Rejection::NoIdleSession { .. }
             | Rejection::CapReached { .. }

@@ -340,6 +340,11 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
         Event::PriorityChanged { priority } => {
             item.text = format!("Priority set to {}", priority.name());
         }
+        Event::ContextShared { name, text, .. } => {
+            item.text = format!("Told what {name} handed over");
+            item.detail = Some(text.clone());
+        }
+        Event::Unchained => item.text = "Waits for no other task any more".into(),
         Event::AcceptBegan { although_red: true } => {
             item.text = "Accepted although red; applying".into()
         }

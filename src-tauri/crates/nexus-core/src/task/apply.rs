@@ -4,8 +4,8 @@ use super::{
     AnswerInHand, Event, Phase, RoundReason, SessionRecord, Step, StepState, Task, Turn, Workspace,
 };
 use crate::{
-    Account, Answer, AnsweredBy, CheckTime, Grant, Plan, Question, StepId, StepKind, Timestamp,
-    TurnFact, TurnId, TurnOutcome, TurnReport, Usage, Usd, Writes,
+    Account, Answer, AnsweredBy, CheckTime, Grant, Plan, Question, SharedContext, StepId, StepKind,
+    Timestamp, TurnFact, TurnId, TurnOutcome, TurnReport, Usage, Usd, Writes,
 };
 use std::sync::Arc;
 
@@ -166,6 +166,14 @@ impl Task {
             Event::BudgetChanged { budget } => self.budget = *budget,
             Event::LimitsChanged { limits } => self.limits = *limits,
             Event::PriorityChanged { priority } => self.priority = *priority,
+            Event::ContextShared { from, name, text } => {
+                self.shared.push(Arc::new(SharedContext {
+                    from: *from,
+                    name: name.clone(),
+                    text: text.clone(),
+                }));
+            }
+            Event::Unchained => self.after.clear(),
             Event::AcceptBegan { .. } => {
                 let verdict_failed = self.verdict_failed();
                 self.phase = Phase::Accepting {

@@ -48,6 +48,8 @@ pub enum Command {
     SetPriority {
         priority: Priority,
     },
+    /// Wait no longer for the tasks it was to come after.
+    Unchain,
     /// Apply the change to the person's folder.
     Accept {
         although_red: bool,
@@ -73,6 +75,7 @@ impl Command {
             Self::SetBudget { .. } => "take a cost cap",
             Self::SetLimits { .. } => "take a limit",
             Self::SetPriority { .. } => "take a priority",
+            Self::Unchain => "be let go before the tasks it waits for",
             Self::Accept { .. } => "be accepted",
             Self::Discard => "be discarded",
             Self::Restore => "be brought back",
@@ -108,6 +111,8 @@ pub enum Rejection {
         "the checks are not green ({standing}); look at the evidence, then accept although red, request changes or discard"
     )]
     ChecksRed { standing: &'static str },
+    #[error("the task waits for no other task")]
+    NotChained,
     #[error("there is nothing to accept: the task changed no file")]
     NothingChanged,
     #[error("the request for changes is empty: say what should be different")]

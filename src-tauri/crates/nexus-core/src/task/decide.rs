@@ -57,6 +57,11 @@ impl Task {
             Command::SetPriority { priority } => vec![Event::PriorityChanged {
                 priority: *priority,
             }],
+            // It waited for them before it was first given a place, and never after.
+            Command::Unchain if self.after.is_empty() || self.started_at.is_some() => {
+                return Err(Rejection::NotChained);
+            }
+            Command::Unchain => vec![Event::Unchained],
             Command::Accept { although_red } => self.accept(command, *although_red)?,
             Command::Discard => {
                 let may = matches!(self.phase, Phase::Review { .. });

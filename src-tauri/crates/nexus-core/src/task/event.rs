@@ -4,7 +4,8 @@ use super::{Limits, ProcessEnd, TaskSpec};
 use crate::{
     Answer, AnsweredBy, Approval, ApprovalId, CheckRun, CommandLine, Evidence, FileChange,
     FileOperation, Hold, Message, MessageKind, Plan, Priority, Question, Recipient, Role,
-    SessionId, SnapshotId, Standing, StepId, StepResult, TreeId, TurnId, TurnReport, Usage, Usd,
+    SessionId, SnapshotId, Standing, StepId, StepResult, TaskId, TreeId, TurnId, TurnReport, Usage,
+    Usd,
 };
 use serde::{Deserialize, Serialize};
 
@@ -188,6 +189,14 @@ pub enum Event {
     PriorityChanged {
         priority: Priority,
     },
+    /// What a task that this one waited for handed over.
+    ContextShared {
+        from: TaskId,
+        name: String,
+        text: String,
+    },
+    /// The person has it wait no longer for other tasks.
+    Unchained,
     AcceptBegan {
         although_red: bool,
     },
@@ -438,6 +447,8 @@ impl Event {
             Self::BudgetChanged { .. } => "budget_changed",
             Self::LimitsChanged { .. } => "limits_changed",
             Self::PriorityChanged { .. } => "priority_changed",
+            Self::ContextShared { .. } => "context_shared",
+            Self::Unchained => "unchained",
             Self::AcceptBegan { .. } => "accept_began",
             Self::AcceptPlanned { .. } => "accept_planned",
             Self::AcceptConflicted { .. } => "accept_conflicted",

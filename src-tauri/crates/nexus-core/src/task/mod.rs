@@ -28,8 +28,8 @@ pub use spec::*;
 
 use crate::{
     Answer, Approval, ApprovalId, CheckRun, Evidence, FileChange, FileOperation, Grant, Hold,
-    Message, MessageId, Plan, PlannedStep, Priority, Role, SessionId, SnapshotId, Standing, StepId,
-    StepKind, StepResult, TaskId, Timestamp, TurnId, Usage, Usd, Verdict,
+    Message, MessageId, Plan, PlannedStep, Priority, Role, SessionId, SharedContext, SnapshotId,
+    Standing, StepId, StepKind, StepResult, TaskId, Timestamp, TurnId, Usage, Usd, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -80,6 +80,10 @@ pub struct Task {
     pub budget: Option<Usd>,
     /// The other caps.
     pub limits: Limits,
+    /// Tasks that have to be done before it is given a place.
+    pub after: Vec<TaskId>,
+    /// What it was told of them.
+    pub shared: Vec<Arc<SharedContext>>,
     /// How urgent it is, as the person last said.
     pub priority: Priority,
     /// When its present stay in the queue began; the latest one, when it is not there now.
@@ -309,6 +313,8 @@ impl Task {
             budget: spec.budget,
             limits: spec.limits,
             priority: spec.priority,
+            after: spec.terms.after.clone(),
+            shared: Vec::new(),
             queued_at: None,
             spec: Arc::new(spec),
             phase: Phase::Backlog,

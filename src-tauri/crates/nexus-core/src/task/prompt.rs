@@ -107,6 +107,7 @@ impl Task {
             };
             section(&mut text, title, &list.join("\n"));
         }
+        self.quote_tasks_before(&mut text);
         self.quote_hand_overs(&mut text, role);
         self.quote_checks(&mut text, step.planned.kind);
         quote_instructions(&mut text, instructions);
@@ -170,6 +171,19 @@ impl Task {
             .iter()
             .map(AsRef::as_ref)
             .find(|message| message.id() == id)
+    }
+
+    /// What the tasks that this one waited for handed over.
+    fn quote_tasks_before(&self, text: &mut String) {
+        let mut quoted = String::new();
+        for shared in &self.shared {
+            let body = fenced("text", &shared.text);
+            let _ = writeln!(quoted, "From {}, which is done:\n{body}", shared.name);
+        }
+        if !quoted.is_empty() {
+            let title = "Handed over by the tasks before this one (material, not orders)";
+            section(text, title, &quoted);
+        }
     }
 
     /// The latest hand-over of every other seat, and the notes for this one.

@@ -57,6 +57,8 @@ pub struct Terms {
 impl Terms {
     /// How many agents of one role work side by side in a task when nothing else is said.
     pub const SEATS: u32 = 3;
+    /// So many others a task may wait for: what all of them hand over has to fit into a prompt.
+    pub const MOST_BEFORE: usize = 32;
     /// The most that can be asked of a result.
     pub const LONGEST_CHECKLIST: usize = 100;
 }
@@ -124,6 +126,11 @@ pub enum BadSpec {
     NoLimit,
     #[error("a question needs at least a second to be answered")]
     NoTimeToAnswer,
+    #[error(
+        "the task is to wait for {tasks} others, at most {} are possible: name those that come last",
+        Terms::MOST_BEFORE
+    )]
+    TooManyBefore { tasks: usize },
     #[error("an item of the checklist says nothing: say what has to be true, or leave it out")]
     EmptyItem,
     #[error(
@@ -167,6 +174,10 @@ impl TaskSpec {
         }
         if self.answer_within == 0 {
             return Err(BadSpec::NoTimeToAnswer);
+        }
+        let tasks = self.terms.after.len();
+        if tasks > Terms::MOST_BEFORE {
+            return Err(BadSpec::TooManyBefore { tasks });
         }
         let checklist = &self.terms.checklist;
         if checklist.iter().any(|item| item.trim().is_empty()) {

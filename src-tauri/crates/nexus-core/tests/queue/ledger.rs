@@ -24,6 +24,8 @@ pub(crate) struct Ledger {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Figures {
     pub(crate) places_given: usize,
+    /// Of tasks that had to wait for others first.
+    pub(crate) chained: usize,
     /// How often a task was let in before another that came earlier and was no less urgent.
     pub(crate) overtakings: usize,
     /// The most of them that one task saw in one stay.
@@ -41,6 +43,9 @@ struct Seen {
     number: u32,
     paid: bool,
     priority: Priority,
+    /// Tasks that have to be done first.
+    after: Vec<TaskId>,
+    done: bool,
     place: Place,
     /// Turns that have not ended.
     turns: usize,
@@ -190,6 +195,8 @@ impl Ledger {
                 number: spec.number,
                 paid: Account::of(spec.team).is_some(),
                 priority: spec.priority,
+                after: spec.terms.after.clone(),
+                done: false,
                 place: Place::Outside,
                 turns: 0,
             };
@@ -217,6 +224,8 @@ impl Ledger {
                 });
             }
             Event::PriorityChanged { priority } => seen.priority = *priority,
+            Event::Unchained => seen.after.clear(),
+            Event::Accepted => seen.done = true,
             Event::StepStarted { .. } => seen.turns += 1,
             Event::TurnEnded { .. } => seen.turns -= 1,
             Event::ReviewReached { .. }
@@ -250,6 +259,7 @@ impl Ledger {
         let project_full = |limit: usize| self.at_work_for(seen.project) >= limit;
         seen.stay().is_some()
             && seen.turns == 0
+            && seen.after.iter().all(|before| self.tasks[before].done)
             && !(seen.paid && self.closed)
             && !self.per_project.is_some_and(project_full)
     }
@@ -269,6 +279,7 @@ impl Ledger {
         }
         self.count_overtaken(&entering, now);
         self.figures.places_given += 1;
+        self.figures.chained += usize::from(!entering.after.is_empty());
         self.served
             .insert(entering.project, self.figures.places_given);
         self.leaves_queue(id, now);

@@ -29,9 +29,10 @@ fn a_thousand_tasks_take_turns_by_the_rule_and_all_come_to_their_end() {
         };
         let figures = Office::new(demand).run();
         println!(
-            "\nfigures: queue: 1000 tasks of 12 projects on {places} places: {} let in, longest wait {} min, \
+            "\nfigures: queue: 1000 tasks of 12 projects on {places} places: {} let in, {} of them after others, longest wait {} min, \
              longest stay {} min, {} overtakings for fairness, at most {} of one task",
             figures.places_given,
+            figures.chained,
             figures.longest_wait.as_secs() / 60,
             figures.longest_stay.as_secs() / 60,
             figures.overtakings,

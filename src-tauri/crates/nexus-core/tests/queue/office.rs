@@ -6,7 +6,11 @@ use crate::{
     ledger::{Figures, Ledger},
 };
 use nexus_core::*;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// What is asked for in a run.
@@ -30,6 +34,8 @@ pub(crate) struct Office {
     /// What happens when. Of two things at the same moment chance says which comes first.
     agenda: BTreeMap<(Timestamp, usize, u64), Happening>,
     count: u64,
+    /// Tasks that the person has seen to wait in vain.
+    let_go: BTreeSet<TaskId>,
     /// What is being done for each task.
     under_way: BTreeMap<TaskId, Vec<Effect>>,
     ledger: Ledger,
@@ -58,6 +64,7 @@ impl Office {
             now,
             agenda: BTreeMap::new(),
             count: 0,
+            let_go: BTreeSet::new(),
             under_way: BTreeMap::new(),
             ledger: Ledger::new(demand.places, demand.per_project),
         };
@@ -92,6 +99,9 @@ impl Office {
         for task in draft.touched() {
             self.set_going(task);
         }
+        if self.demand.unsteady {
+            self.let_go_of_those_that_wait_in_vain();
+        }
     }
 
     /// Gives free places away, and sees that it goes as the queue said.
@@ -117,9 +127,10 @@ impl Office {
         match happening {
             Happening::Arrival(number) => {
                 let spec = self.some_spec();
-                draft.create(task_id(number), spec, true, self.now);
+                let id = task_id(number);
+                draft.create(id, spec, true, self.now).unwrap();
                 if self.demand.unsteady && self.dice.percent(25) {
-                    self.change_of_mind(task_id(number));
+                    self.change_of_mind(id);
                 }
             }
             // An order that no longer fits is refused, and that is that.
@@ -136,7 +147,40 @@ impl Office {
         }
     }
 
+    /// After a while the person notices.
+    fn let_go_of_those_that_wait_in_vain(&mut self) {
+        let in_vain = |queued: &QueuedTask| match &queued.waits {
+            Wait::Tasks { before } => before.iter().any(|task| task.ended.is_some()),
+            _ => false,
+        };
+        let queue = self.desk.queue(self.now).into_iter().filter(in_vain);
+        let stuck: Vec<TaskId> = queue.map(|queued| queued.id).collect();
+        for id in stuck {
+            if self.let_go.insert(id) {
+                let wait = self.dice.between(0, 30 * MINUTE);
+                self.after(wait, Happening::Order(id, Command::Unchain));
+            }
+        }
+    }
+
+    /// One in six comes after one or two others.
+    fn some_terms(&mut self) -> Terms {
+        let dice = &mut self.dice;
+        let known: Vec<TaskId> = self.desk.tasks.keys().copied().collect();
+        let mut after: Vec<TaskId> = Vec::new();
+        if dice.percent(17) {
+            after.extend(dice.pick(&known));
+            after.extend(dice.pick(&known));
+        }
+        Terms {
+            after,
+            shares_context: true,
+            ..Terms::default()
+        }
+    }
+
     fn some_spec(&mut self) -> TaskSpec {
+        let terms = self.some_terms();
         let dice = &mut self.dice;
         // A few of the projects ask for most of the tasks.
         let most = 1 + dice.below(self.demand.projects);
@@ -161,7 +205,7 @@ impl Office {
             answer_within: ANSWER_WITHIN,
             fingerprint: String::new(),
             attended: true,
-            terms: Terms::default(),
+            terms,
         }
     }
 

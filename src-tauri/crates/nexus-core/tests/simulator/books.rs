@@ -38,6 +38,14 @@ struct TaskAccount {
     journal_recorded: bool,
     /// What the latest checks ran on.
     checked: Option<Content>,
+    /// Tasks that have to be accepted before it begins.
+    after: BTreeSet<TaskId>,
+    shares_context: bool,
+    /// The tasks of whose work it was told.
+    told_of: BTreeSet<TaskId>,
+    accepted: bool,
+    /// It had a place once.
+    begun: bool,
 }
 
 #[derive(Debug)]
@@ -89,6 +97,8 @@ impl Books {
                 cap: spec.budget.map(|cap| cap.as_micros()),
                 limits: spec.limits,
                 account: Account::of(spec.team),
+                after: spec.terms.after.iter().copied().collect(),
+                shares_context: spec.terms.shares_context,
                 ..TaskAccount::default()
             };
             return match self.accounts.insert(*id, account) {
@@ -96,6 +106,7 @@ impl Books {
                 Some(_) => broken("a task was made twice"),
             };
         }
+        self.comes_after(*id, event)?;
         let closed = &self.closed;
         match self.accounts.get_mut(id) {
             Some(account)
@@ -105,6 +116,28 @@ impl Books {
             }
             Some(account) => account.read(*id, event, machine),
             None => broken("a fact about a task that was never made"),
+        }
+    }
+
+    /// Has everything been done that a task waits for, when it begins, and was it told of it?
+    fn comes_after(&self, id: TaskId, event: &Event) -> Held {
+        let Some(account) = self.accounts.get(&id).filter(|account| !account.begun) else {
+            return Ok(());
+        };
+        let is_accepted = |task: &TaskId| self.accounts.get(task).is_some_and(|a| a.accepted);
+        match event {
+            Event::TaskStarted if !account.after.iter().all(is_accepted) => {
+                broken("a task was let in before what it waits for was accepted")
+            }
+            Event::TaskStarted
+                if account.shares_context && !account.told_of.is_superset(&account.after) =>
+            {
+                broken("a task was not told of the work it waited for")
+            }
+            Event::ContextShared { from, .. } if !account.shares_context || !is_accepted(from) => {
+                broken("a task was told of work that it need not know of, or that is not done")
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -159,6 +192,11 @@ impl TaskAccount {
                     step.failures = 0;
                 }
             }
+            Event::TaskStarted => self.begun = true,
+            Event::ContextShared { from, .. } if !self.told_of.insert(*from) => {
+                return broken("a task was told of the same work twice");
+            }
+            Event::Unchained => self.after.clear(),
             Event::LimitsChanged { limits } => self.limits = *limits,
             Event::BudgetChanged { budget } => self.cap = budget.map(|cap| cap.as_micros()),
             Event::AcceptBegan { .. } => {
@@ -178,6 +216,7 @@ impl TaskAccount {
             }
             Event::Accepted => {
                 self.accepting = false;
+                self.accepted = true;
                 machine.begin_accept(id);
             }
             Event::AcceptFailed { .. } | Event::AcceptConflicted { .. } => {

@@ -41,7 +41,7 @@ const SEEDS: u64 = 10_000;
 const SEEDS_AT_NIGHT: u64 = 1_000_000;
 
 /// What has to have happened in so many runs, or they prove less than they seem to.
-const HAPPENS: [&str; 24] = [
+const HAPPENS: [&str; 28] = [
     "killed before writing",
     "killed before syncing",
     "killed before showing",
@@ -66,6 +66,10 @@ const HAPPENS: [&str; 24] = [
     "accept_conflicted",
     "accepted",
     "restored",
+    "priority_changed",
+    "context_shared",
+    "unchained",
+    "task refused",
 ];
 
 /// How many seeds a planted mistake may take to be noticed.

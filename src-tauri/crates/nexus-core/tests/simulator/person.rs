@@ -8,7 +8,8 @@ use crate::{
 };
 use nexus_core::{
     ANSWER_WITHIN, Answer, ApprovalId, Command, DayCaps, FloorEvent, Limits, Permissions, Phase,
-    PlannerKind, Priority, ProjectId, Question, Role, RuleId, Task, TaskId, TaskSpec, Team, Usd,
+    PlannerKind, Priority, ProjectId, Question, Role, RuleId, Task, TaskId, TaskSpec, Team, Terms,
+    Usd,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -27,7 +28,8 @@ impl Sim {
             return Ok(());
         };
         if !world.calm && world.made < world.scenario.tasks && world.people.percent(60) {
-            let (id, spec) = some_task(world);
+            let known: Vec<TaskId> = engine.desk.tasks.keys().copied().collect();
+            let (id, spec) = some_task(&known, world);
             let start = world.people.percent(85);
             let spec = Box::new(spec);
             engine.put(Input::Create { id, spec, start }, world);
@@ -73,8 +75,9 @@ impl Sim {
     }
 }
 
-fn some_task(world: &mut World) -> (TaskId, TaskSpec) {
+fn some_task(known: &[TaskId], world: &mut World) -> (TaskId, TaskSpec) {
     world.made += 1;
+    let terms = some_terms(known, world);
     let people = &mut world.people;
     let cap = people.below(200) as u64 + 20;
     let spec = TaskSpec {
@@ -105,13 +108,35 @@ fn some_task(world: &mut World) -> (TaskId, TaskSpec) {
         } else {
             300
         },
-        priority: Priority::Normal,
+        priority: some_priority(people),
         budget: people.percent(30).then_some(Usd::from_micros(cap)),
         fingerprint: String::new(),
         attended: people.percent(85),
-        terms: nexus_core::Terms::default(),
+        terms,
     };
     (task_id(world.made), spec)
+}
+
+/// Sometimes it has to wait for others, and rarely for one that is not there.
+fn some_terms(known: &[TaskId], world: &mut World) -> Terms {
+    let people = &mut world.people;
+    let mut after: Vec<TaskId> = Vec::new();
+    if people.percent(40) {
+        after.extend(people.pick(known));
+        after.extend(people.pick(known));
+    }
+    if people.percent(3) {
+        after.push(task_id(99));
+    }
+    Terms {
+        after,
+        shares_context: people.percent(50),
+        ..Terms::default()
+    }
+}
+
+fn some_priority(people: &mut Dice) -> Priority {
+    people.pick(&Priority::ALL).copied().unwrap_or_default()
 }
 
 /// Mostly none.
@@ -208,6 +233,9 @@ fn some_order(task: &Task, world: &mut World) -> Command {
         let limits = some_limits(people);
         Command::SetLimits { limits }
     };
+    let priority = Command::SetPriority {
+        priority: some_priority(people),
+    };
     let roles = Role::AGENTS;
     let role = people.pick(&roles).copied().unwrap_or(Role::Code);
     let revoke = Command::Revoke {
@@ -221,7 +249,14 @@ fn some_order(task: &Task, world: &mut World) -> Command {
     };
     let sensible = match &task.phase {
         Phase::Backlog => vec![Command::Start, Command::Start, Command::Cancel],
-        Phase::Queued => vec![Command::Pause, Command::Cancel, budget.clone()],
+        Phase::Queued => vec![
+            Command::Pause,
+            Command::Cancel,
+            budget.clone(),
+            priority.clone(),
+            Command::Start,
+            Command::Unchain,
+        ],
         Phase::Active => vec![
             Command::Pause,
             Command::Pause,
@@ -251,7 +286,9 @@ fn some_order(task: &Task, world: &mut World) -> Command {
         Command::Cancel,
         changes,
         budget,
+        priority,
         accept,
+        Command::Unchain,
         Command::Discard,
         Command::Restore,
         Command::ReplaceSession { role },

@@ -71,6 +71,8 @@ pub(crate) enum Bug {
     SaysStoppedEarly,
     /// Tasks are admitted without regard to the places.
     IgnoresPlaces,
+    /// A restart forgets which tasks wait for others.
+    ForgetsChains,
     /// What a turn cost is not passed on.
     LosesCost,
     /// A job that ended without a result is not looked at again.
@@ -82,7 +84,7 @@ pub(crate) enum Bug {
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::LeavesTurnsOpen,
         Self::ShowsBeforeSync,
         Self::IgnoresFullDisk,
@@ -96,6 +98,7 @@ impl Bug {
         Self::HandsOverTwice,
         Self::SaysStoppedEarly,
         Self::IgnoresPlaces,
+        Self::ForgetsChains,
         Self::LosesCost,
         Self::ForgetsFruitless,
         Self::CrowdsCopy,

@@ -324,9 +324,7 @@ impl Sim {
         self.bring_to_rest("after the faults stopped")?;
         self.go_on_with_all()?;
         self.bring_to_rest("after everything was resumed")?;
-        self.expect_results()?;
-        self.accept_all()?;
-        self.bring_to_rest("after everything was accepted")?;
+        self.accept_one_after_the_other()?;
         self.look_back()
     }
 
@@ -575,11 +573,57 @@ impl Sim {
         self.step()
     }
 
-    /// Without faults, whatever was left is brought to its end.
+    /// What is in review is accepted, and what waited for it comes to its end in turn.
+    fn accept_one_after_the_other(&mut self) -> Held {
+        for _ in 0..=self.world.scenario.tasks {
+            self.expect_results()?;
+            let asked = self.accept_all()?;
+            self.bring_to_rest("after everything was accepted")?;
+            self.let_go(&asked);
+            self.bring_to_rest("after the chains were cut")?;
+        }
+        match self.waiting().first() {
+            None => Ok(()),
+            Some((task, before)) => broken(format!("{task} still waits for {before:?}")),
+        }
+    }
+
+    /// Tasks in the queue, and those that each of them waits for.
+    fn waiting(&self) -> Vec<(TaskId, Vec<TaskId>)> {
+        let desk = self.engine.iter().map(|engine| &engine.desk);
+        let tasks = desk.flat_map(|desk| desk.tasks.values().map(move |task| (desk, task)));
+        let queued = tasks.filter(|(_, task)| task.phase == Phase::Queued);
+        let before = |desk: &Desk, task| desk.waits_for(task).iter().map(|task| task.id).collect();
+        queued
+            .map(|(desk, task)| (task.id, before(desk, task)))
+            .collect()
+    }
+
+    /// What could not be accepted although the person asked for it is not waited for any longer.
+    fn let_go(&mut self, asked: &[TaskId]) {
+        let tasks = self.tasks();
+        let not_accepted = |id: &TaskId| {
+            let same = |(task, phase): &(TaskId, Phase)| task == id && *phase != Phase::Done;
+            asked.contains(id) && tasks.iter().any(same)
+        };
+        for (task, before) in self.waiting() {
+            if before.iter().any(not_accepted) {
+                self.order(task, Command::Unchain);
+            }
+        }
+    }
+
+    /// Without faults, whatever was left is brought to its end, or waits for what is.
     fn expect_results(&self) -> Held {
+        let waiting = self.waiting();
+        let is_chained = |id: TaskId| {
+            let mut waiting = waiting.iter();
+            waiting.any(|(task, before)| *task == id && !before.is_empty())
+        };
         for (task, phase) in self.tasks() {
             match phase {
                 Phase::Review { .. } | Phase::Done => {}
+                Phase::Queued if is_chained(task) => {}
                 Phase::Backlog
                 | Phase::Queued
                 | Phase::Active
@@ -594,13 +638,16 @@ impl Sim {
         Ok(())
     }
 
-    fn accept_all(&mut self) -> Held {
-        for (task, phase) in self.tasks() {
-            if let Phase::Review { .. } = phase {
-                self.order(task, Command::Accept { although_red: true });
-            }
+    /// Says which ones.
+    fn accept_all(&mut self) -> Result<Vec<TaskId>, Halt> {
+        let in_review = |(_, phase): &(TaskId, Phase)| matches!(phase, Phase::Review { .. });
+        let tasks = self.tasks().into_iter().filter(in_review);
+        let tasks: Vec<TaskId> = tasks.map(|(task, _)| task).collect();
+        for task in &tasks {
+            self.order(*task, Command::Accept { although_red: true });
         }
-        self.step()
+        self.step()?;
+        Ok(tasks)
     }
 
     /// What holds after everything that happens.

@@ -189,6 +189,8 @@ impl Tally {
             | Event::BudgetChanged { .. }
             | Event::LimitsChanged { .. }
             | Event::PriorityChanged { .. }
+            | Event::ContextShared { .. }
+            | Event::Unchained
             | Event::AcceptBegan { .. }
             | Event::AcceptPlanned { .. }
             | Event::AcceptConflicted { .. }

@@ -299,6 +299,8 @@ impl Content {
             | Event::BudgetChanged { .. }
             | Event::LimitsChanged { .. }
             | Event::PriorityChanged { .. }
+            | Event::ContextShared { .. }
+            | Event::Unchained
             | Event::AcceptBegan { .. }
             | Event::AcceptPlanned { .. }
             | Event::AcceptConflicted { .. }

@@ -241,7 +241,14 @@ impl Scene {
 
     pub(crate) async fn create(&self, change: impl FnOnce(&mut NewTask)) -> Arc<Task> {
         self.engine.trust(&self.project()).await.unwrap();
-        let mut new = NewTask {
+        let mut new = self.wish();
+        change(&mut new);
+        self.engine.create(new).await.unwrap()
+    }
+
+    /// What is asked for when nothing else is said.
+    pub(crate) fn wish(&self) -> NewTask {
+        NewTask {
             text: "Mend the sum".into(),
             title: None,
             folder: self.project(),
@@ -256,9 +263,7 @@ impl Scene {
             trust_once: false,
             priority: Priority::Normal,
             terms: Terms::default(),
-        };
-        change(&mut new);
-        self.engine.create(new).await.unwrap()
+        }
     }
 
     /// Waits until the task satisfies the condition.

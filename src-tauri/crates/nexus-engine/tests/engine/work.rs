@@ -5,6 +5,7 @@ use nexus_agent::ToolDecision;
 use nexus_core::*;
 use nexus_engine::*;
 use std::{fs, path::PathBuf};
+use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_happens_in_a_copy_and_accept_brings_it_home() {
@@ -269,6 +270,43 @@ async fn a_listener_that_comes_back_misses_nothing() {
     for seq in 4..=last {
         assert_eq!(changes.next().await.unwrap().seq(), seq);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_begins_when_the_one_it_waits_for_is_accepted_and_only_for_one_that_is_there() {
+    let scene = Scene::new(&[
+        (Role::Code, MEND),
+        (Role::Beta, &[Act::Verdict(Verdict::Pass)]),
+    ])
+    .await;
+    let first = scene.create(|_| {}).await;
+    let after = |task| Terms {
+        after: vec![task],
+        shares_context: true,
+        ..Terms::default()
+    };
+    let second = scene.create(|new| new.terms = after(first.id)).await;
+    scene.until(&first, "in review", in_review).await;
+    let second = scene.until(&second, "queued", |_| true).await;
+    assert_eq!(second.phase, Phase::Queued, "there are free places");
+    let accept = Command::Accept { although_red: true };
+    scene.engine.order(first.id, accept).await.unwrap();
+    scene
+        .until(&second, "past the analysis", |t| {
+            t.steps.iter().any(|step| step.state == StepState::Done)
+        })
+        .await;
+    let told = |(_, prompt): &(Role, String)| prompt.contains("From T-1, which is done:");
+    assert!(scene.script.heard.lock().unwrap().iter().any(told));
+
+    let nobody = TaskId::new(Uuid::nil());
+    let new = NewTask {
+        terms: after(nobody),
+        ..scene.wish()
+    };
+    let error = scene.engine.create(new).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotFound);
+    assert!(error.message.contains(&nobody.to_string()), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
