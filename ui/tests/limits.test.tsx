@@ -84,7 +84,7 @@ describe('stopping', () => {
     await user.click(await screen.findByTestId('stop-all'));
     expect(await screen.findByText(/T-16.*: not stopped yet/)).toBeTruthy();
     const { world } = held.platform;
-    for (const name of ['T-13', 'T-14', 'T-15']) {
+    for (const name of ['T-13', 'T-14', 'T-15', 'T-21', 'T-22', 'T-25', 'T-26', 'T-27']) {
       act(() => world.stopped(world.find(name)?.id ?? ''));
     }
     expect(await screen.findByText('T-16: not stopped yet')).toBeTruthy();

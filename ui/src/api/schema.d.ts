@@ -465,7 +465,8 @@ export interface paths {
         /** The messages of a task, oldest first. */
         get: operations["messages"];
         put?: never;
-        post?: never;
+        /** Says something to an agent, or to the whole team. */
+        post: operations["say"];
         delete?: never;
         options?: never;
         head?: never;
@@ -483,6 +484,41 @@ export interface paths {
         put?: never;
         /** Stops a task's agents and keeps everything. */
         post: operations["pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{id}/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The plan of a task, as it is now. */
+        get: operations["plan"];
+        /** Replaces the steps that were not begun. Says all that is wrong with a plan at once. */
+        put: operations["set_plan"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{id}/priority": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a task more or less urgent. */
+        post: operations["set_priority"];
         delete?: never;
         options?: never;
         head?: never;
@@ -585,6 +621,74 @@ export interface paths {
         get: operations["timeline"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{id}/unchain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets a task begin without the tasks it waits for. */
+        post: operations["unchain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/team": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every agent at work and every seat of a live task, as it is right now. */
+        get: operations["team"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The forms for tasks: the built-in ones and those of the folder. */
+        get: operations["templates"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{name}/fill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Fills a form in, and shows the task it makes. Makes nothing. */
+        post: operations["fill_template"];
         delete?: never;
         options?: never;
         head?: never;
@@ -749,6 +853,11 @@ export interface components {
              */
             turn_number: number;
         };
+        /**
+         * @description Who decided, or changed a plan.
+         * @enum {string}
+         */
+        AuthorView: "rules" | "prime" | "person";
         /** @description Everything the board needs to draw itself, and the point from which to listen. */
         Board: {
             /** @description Prime, Aria, Code, Alpha, Beta. */
@@ -768,6 +877,11 @@ export interface components {
             /** @description Why nothing can be recorded now. Nothing is under way then, and nothing was lost. */
             trouble?: string | null;
             version: string;
+        };
+        /** @description A template of the project that cannot be used. */
+        BrokenTemplateView: {
+            file: string;
+            problem: string;
         };
         /** @description A new cost cap. */
         BudgetBody: {
@@ -831,12 +945,38 @@ export interface components {
             today: components["schemas"]["TodayView"];
             /** @enum {string} */
             type: "projects";
+        } | {
+            /** Format: int64 */
+            seq: number;
+            /** Format: uuid */
+            task_id: string;
+            text: string;
+            /** @enum {string} */
+            type: "thinking";
         };
         /** @description All checks of one moment. */
         CheckRunView: {
             checks: components["schemas"]["EvidenceView"][];
             tree: string;
         };
+        /** @description What was decided about a step that was handed in. */
+        DecisionView: {
+            /** Format: date-time */
+            at: string;
+            by: components["schemas"]["AuthorView"];
+            reason: string;
+            /** @description accept, retry, replan, ask. */
+            ruling: string;
+            /** Format: int32 */
+            step: number;
+            /** Format: int32 */
+            turn: number;
+        };
+        /**
+         * @description What became of a message.
+         * @enum {string}
+         */
+        DeliveryView: "shown" | "read" | "waiting" | "nobody";
         /**
          * @description How much a difference matters.
          * @enum {string}
@@ -896,6 +1036,30 @@ export interface components {
             /** @description Everything a Claude task needs is there. */
             ready: boolean;
         };
+        /** @description What something is thought to take. A guess, and shown as one. */
+        EstimateView: {
+            /**
+             * Format: double
+             * @description `null` where no price is known.
+             */
+            cost_usd?: number | null;
+            /**
+             * Format: int64
+             * @description The longest chain of steps that wait for each other: what it takes when everything
+             *     that may run side by side does.
+             */
+            critical_seconds: number;
+            /**
+             * Format: int32
+             * @description How many finished steps the guess is made from; 0 for a planner's guess.
+             */
+            samples: number;
+            /**
+             * Format: int64
+             * @description Working time of agents, all steps added up.
+             */
+            seconds: number;
+        };
         /** @description One check NEXUS ran. */
         EvidenceView: {
             command: string;
@@ -946,12 +1110,50 @@ export interface components {
             /** Format: int32 */
             removed?: number | null;
         };
+        /** @description What was filled into a template. */
+        FillBody: {
+            fields?: {
+                [key: string]: string;
+            };
+            folder: string;
+        };
+        /** @description A task as a template makes it. */
+        FilledView: {
+            checklist: string[];
+            /** Format: int64 */
+            max_seconds?: number | null;
+            /** @description The plan that the template brings along; `null` where the planner makes one. */
+            plan?: unknown;
+            priority: components["schemas"]["PriorityView"];
+            text: string;
+            title: string;
+        };
         /** @description One thing that has to be mended. */
         FindingView: {
             location?: string | null;
             problem: string;
             severity: string;
             suggestion?: string | null;
+        };
+        /** @description Something in a change that somebody has to look at. */
+        FlagView: {
+            /** @description A stable name, such as `assertion_deleted`. */
+            kind: string;
+            /** @description The line that shows it; empty where it is about the whole file. */
+            line: string;
+            path: string;
+            role: components["schemas"]["RoleView"];
+            /**
+             * Format: int32
+             * @description In which round it was noticed.
+             */
+            round: number;
+            /** Format: int32 */
+            step: number;
+            /** @description What was noticed, in words. */
+            text: string;
+            /** @description Tests or checks prove less than before. */
+            weakens_proof: boolean;
         };
         /** @description A folder to look at or to add. */
         FolderBody: {
@@ -1057,20 +1259,37 @@ export interface components {
              */
             value?: number | null;
         };
+        /**
+         * @description Where the result of a step that was done side by side with others is.
+         * @enum {string}
+         */
+        MergeView: "due" | "merging" | "mending";
         /** @description A message on the bus. */
         MessageView: {
             /** Format: date-time */
             at: string;
+            delivery: components["schemas"]["DeliveryView"];
             from: string;
             id: string;
             /** @description The whole message in the published schema. */
             json: Record<string, never>;
             /** @description `assignment`, `response` or `note`. */
             kind: string;
+            read_by: components["schemas"]["RoleView"][];
             structured: boolean;
             /** @description The message in Markdown. Untrusted text. */
             text: string;
             to: string;
+        };
+        /** @description Something the task has reached, or is going to. */
+        MilestoneView: {
+            /**
+             * Format: date-time
+             * @description `null` while it is not reached.
+             */
+            at?: string | null;
+            /** @description What it is, in a few words. */
+            name: string;
         };
         /** @description A new task. */
         NewTask: {
@@ -1084,6 +1303,10 @@ export interface components {
              * @description The task pauses and asks when it has cost this much.
              */
             budget_usd?: number | null;
+            /** @description What was filled into the fields of the template, by their names. */
+            fields?: {
+                [key: string]: string;
+            };
             /** @description The folder to work on, as an absolute path. It has to be trusted. */
             folder: string;
             /**
@@ -1104,9 +1327,11 @@ export interface components {
             max_turns?: number | null;
             permissions?: components["schemas"]["PermissionsView"];
             planner?: components["schemas"]["PlannerView"];
+            priority?: components["schemas"]["PriorityView"];
             /** @description Start now, or leave it in the backlog. */
             start?: boolean;
             team?: components["schemas"]["TeamView"];
+            terms?: components["schemas"]["TermsView"];
             /** @description What is wanted, in the person's words. At most 256 KB. */
             text: string;
             /** @description A title of at most 200 characters; taken from the text when left out. */
@@ -1116,21 +1341,108 @@ export interface components {
             /** @description Nobody can answer questions: what would be asked is denied and reported. */
             unattended?: boolean;
         };
+        /** @description Two steps under way at the same time that have to do with the same file. */
+        OverlapView: {
+            /** @description Both have written it. Otherwise one has, and the other's plan names it. */
+            by_both: boolean;
+            /** Format: int32 */
+            first: number;
+            path: string;
+            /** Format: int32 */
+            second: number;
+        };
         /**
          * @description Why a task is paused.
          * @enum {string}
          */
-        PauseView: "person" | "budget" | "tokens" | "time" | "turns" | "day" | "unsure";
+        PauseView: "person" | "budget" | "tokens" | "time" | "turns" | "day" | "unsure" | "plan";
         /**
          * @description How freely the agents may act.
          * @enum {string}
          */
         PermissionsView: "ask" | "workspace" | "all";
+        /** @description A plan as the person wants it. */
+        PlanBody: {
+            steps: components["schemas"]["PlanStepView"][];
+            /**
+             * Format: int32
+             * @description The version that was edited. An edit of an older one is refused.
+             */
+            version: number;
+        };
         /**
          * @description Who makes the plan.
          * @enum {string}
          */
-        PlannerView: "standard" | "openai";
+        PlannerView: "standard" | "openai" | "claude";
+        /** @description A step as it is planned. */
+        PlanStepView: {
+            /** @description Steps that have to be done first. */
+            after?: number[];
+            /** @description It was begun, so it stays as it is. What is sent here is not looked at. */
+            begun?: boolean;
+            /** @description Checks that prove it, as command lines. */
+            checks?: string[];
+            description?: string;
+            /** Format: int64 */
+            estimate_seconds?: number | null;
+            /** Format: double */
+            estimate_usd?: number | null;
+            /**
+             * Format: int32
+             * @description Unique in the plan.
+             */
+            id: number;
+            /** @description analysis, implementation, tests, validation. Says who takes it. */
+            kind: components["schemas"]["StepKindView"];
+            /** @description Files and folders it may touch; empty for anything. */
+            paths?: string[];
+            priority?: components["schemas"]["PriorityView"];
+            /**
+             * @description What goes in, what must come out, and within which bounds: `input_data`,
+             *     `expected_output`, `constraints`.
+             */
+            requirements?: unknown;
+            role?: components["schemas"]["RoleView"] | null;
+            title: string;
+        };
+        /** @description The plan of a task, as it is now. */
+        PlanView: {
+            /** @description May be edited now. */
+            editable: boolean;
+            estimate?: components["schemas"]["EstimateView"] | null;
+            /** @description The plan has to be looked at before any agent begins. */
+            plan_first: boolean;
+            steps: components["schemas"]["PlanStepView"][];
+            usual?: components["schemas"]["EstimateView"] | null;
+            /**
+             * Format: int32
+             * @description Counts the plans the task has had; 0 while there is none.
+             */
+            version: number;
+            /** @description The person has still to say yes to it. The question is among the task's questions. */
+            waiting: boolean;
+        };
+        /** @description What NEXUS Prime used in a task. The supervisor itself uses nothing: it is rules. */
+        PrimeView: {
+            /** Format: int32 */
+            calls: number;
+            /** Format: double */
+            cost_usd?: number | null;
+            /** @description The model that was asked last; `null` when none was. */
+            model?: string | null;
+            /** Format: int64 */
+            tokens: number;
+        };
+        /** @description How urgent a task is from now on. */
+        PriorityBody: {
+            priority: components["schemas"]["PriorityView"];
+        };
+        /**
+         * @description How urgent a task or a step is.
+         * @enum {string}
+         */
+        PriorityView: "critical" | "high" | "normal" | "low";
         /** @description Why a request was not met: RFC 9457 `application/problem+json`. */
         Problem: {
             /** @description A stable code; see `docs/errors.md`. */
@@ -1142,6 +1454,18 @@ export interface components {
             title: string;
             /** @description `docs/errors.md#<code>`. */
             type: string;
+        };
+        /** @description How far the task is: finished steps, weighed by what the plan says each takes. */
+        ProgressView: {
+            /**
+             * Format: double
+             * @description From 0 to 1; `null` while there is no plan.
+             */
+            share?: number | null;
+            /** Format: int32 */
+            steps: number;
+            /** Format: int32 */
+            steps_done: number;
         };
         /** @description A folder NEXUS was given. */
         ProjectView: {
@@ -1158,7 +1482,7 @@ export interface components {
          * @description What sort of answer a question takes.
          * @enum {string}
          */
-        QuestionKindView: "tool" | "open" | "rounds";
+        QuestionKindView: "tool" | "open" | "rounds" | "plan" | "handed_in";
         /**
          * @description A seat of the team.
          * @enum {string}
@@ -1181,6 +1505,60 @@ export interface components {
             project_name?: string | null;
             scope: components["schemas"]["RuleScopeView"];
             tool: string;
+        };
+        /** @description A message of the person. */
+        SayBody: {
+            /** @description Text files that go with it, as absolute paths. */
+            files?: string[];
+            text: string;
+            /** @description prime, aria, code, alpha, beta or team. */
+            to: string;
+            /**
+             * @description Interrupt whoever it is for. Otherwise it is read when the agent looks, or at the end
+             *     of its turn.
+             */
+            urgent?: boolean;
+        };
+        /** @description An agent at work, or the seat of one, as it is right now. */
+        SeatView: {
+            /**
+             * Format: int64
+             * @description How long its conversation is, as of its latest request to the model.
+             */
+            context_tokens?: number | null;
+            /** Format: double */
+            cost_usd?: number | null;
+            /**
+             * Format: date-time
+             * @description When something last came from its program.
+             */
+            heard_at?: string | null;
+            /** @description It works in a copy of its own. */
+            lane: boolean;
+            object?: string | null;
+            role: components["schemas"]["RoleView"];
+            /** @description The seat's short name: `code`, `code-2`. */
+            seat: string;
+            /** @description It has said nothing for longer than it usually may, and nobody is waited for. */
+            stalled: boolean;
+            /** Format: date-time */
+            started_at?: string | null;
+            /** @description starting, thinking, tool, needs_you, stopping, parked, idle. */
+            state: string;
+            /** Format: int32 */
+            step?: number | null;
+            step_title?: string | null;
+            /** Format: uuid */
+            task_id: string;
+            task_name: string;
+            /** @description The name people read: `Code`, `Code 2`. */
+            title: string;
+            /** Format: int64 */
+            tokens: number;
+            /** @description The tool it uses now, and what it is applied to. */
+            tool?: string | null;
+            /** Format: int32 */
+            turn?: number | null;
         };
         /**
          * @description Where a conversation is.
@@ -1260,12 +1638,19 @@ export interface components {
          * @enum {string}
          */
         StandingView: "no_checks" | "green" | "broken_by_us" | "red_before";
+        /**
+         * @description What a step is for.
+         * @enum {string}
+         */
+        StepKindView: "analysis" | "implementation" | "tests" | "validation";
         /** @description A step with its attempts. */
         StepView: {
+            after: number[];
             /** Format: int32 */
             attempts: number;
             /** Format: double */
             cost_usd?: number | null;
+            description: string;
             /** Format: int64 */
             duration_ms: number;
             findings: components["schemas"]["FindingView"][];
@@ -1275,9 +1660,19 @@ export interface components {
             id: number;
             /** @description `analysis`, `implementation`, `tests` or `validation`. */
             kind: string;
+            /** @description It works in a copy of its own. */
+            lane: boolean;
+            /**
+             * Format: int32
+             * @description The step whose conflict it mends.
+             */
+            mends?: number | null;
+            merge?: components["schemas"]["MergeView"] | null;
             /** @description The latest milestone it reported. */
             progress?: string | null;
             role: components["schemas"]["RoleView"];
+            /** @description The seat it was given: `Code`, `Code 2`. `null` while it is not begun in this round. */
+            seat?: string | null;
             state: components["schemas"]["StageStateView"];
             /** @description `false` when the agent only wrote text and NEXUS put it into the form. */
             structured: boolean;
@@ -1290,6 +1685,8 @@ export interface components {
             trouble?: string | null;
             /** @description `pass` or `fail`, from Beta. */
             verdict?: string | null;
+            /** @description Files it is known to have written. */
+            written: string[];
         };
         /** @description A task as a card on the board. */
         TaskCard: {
@@ -1298,6 +1695,11 @@ export interface components {
             active_role?: components["schemas"]["RoleView"] | null;
             /** @description A turn was cut off and what it used is not known: tokens and cost are the least. */
             at_least: boolean;
+            /**
+             * Format: int32
+             * @description How many agents are at work on it.
+             */
+            at_work: number;
             /** Format: double */
             budget_usd?: number | null;
             /**
@@ -1314,6 +1716,11 @@ export interface components {
             ended_at?: string | null;
             /** Format: int32 */
             files_changed?: number | null;
+            /**
+             * Format: int32
+             * @description How many things in its changes somebody has to look at.
+             */
+            flags: number;
             hold?: components["schemas"]["HoldView"] | null;
             /** Format: uuid */
             id: string;
@@ -1328,10 +1735,17 @@ export interface components {
             /** @description Why it is where it is, or what the agent holding the ball does, in a few words. */
             note: string;
             paused?: components["schemas"]["PauseView"] | null;
+            priority: components["schemas"]["PriorityView"];
+            progress: components["schemas"]["ProgressView"];
             /** Format: uuid */
             project_id: string;
             project_name: string;
             question?: components["schemas"]["ApprovalView"] | null;
+            /**
+             * Format: int32
+             * @description Its place in the queue, from 1; `null` while it does not wait for a place.
+             */
+            queue_place?: number | null;
             /** @description It was started and waits for a free place. */
             queued: boolean;
             stages: components["schemas"]["StageView"][];
@@ -1347,6 +1761,8 @@ export interface components {
             tokens: number;
             /** Format: date-time */
             updated_at: string;
+            /** @description Tasks that have to be done before this one is begun. */
+            waits_for: components["schemas"]["WaitsForView"][];
         };
         /**
          * @description Where a task stands. Spelled the same in JSON, on the command line and on the board.
@@ -1360,21 +1776,27 @@ export interface components {
             card: components["schemas"]["TaskCard"];
             /** @description Files that changed in the person's folder meanwhile and stop an accept. */
             conflicts: string[];
+            decisions: components["schemas"]["DecisionView"][];
             evidence?: components["schemas"]["CheckRunView"] | null;
             /** @description Why the task failed or is paused, with the next step. */
             failure?: string | null;
             /** @description `project`, `provider`, `environment` or `agent`, when the task failed. */
             failure_kind?: string | null;
             files: components["schemas"]["FileChangeView"][];
+            flags: components["schemas"]["FlagView"][];
             folder: string;
             /** @description What the person allowed for the rest of the task. */
             grants: components["schemas"]["GrantView"][];
             /** Format: int32 */
             max_rounds: number;
+            milestones: components["schemas"]["MilestoneView"][];
             /** @description `true` when any command may run on this machine without being contained. */
             not_contained: boolean;
+            overlaps: components["schemas"]["OverlapView"][];
             permissions: components["schemas"]["PermissionsView"];
+            plan: components["schemas"]["PlanView"];
             planner: components["schemas"]["PlannerView"];
+            prime: components["schemas"]["PrimeView"];
             questions: components["schemas"]["ApprovalView"][];
             /** Format: int32 */
             round: number;
@@ -1388,6 +1810,7 @@ export interface components {
             stuck_unasked: boolean;
             /** @description The outcome in Beta's or the last agent's own words: a claim. */
             summary?: string | null;
+            terms: components["schemas"]["TermsView"];
             /** @description The wish, whole. */
             text: string;
             /** @description Beta said fail and the rounds are used up. */
@@ -1400,6 +1823,76 @@ export interface components {
          * @enum {string}
          */
         TeamView: "claude" | "practice";
+        /**
+         * @description What a field takes.
+         * @enum {string}
+         */
+        TemplateFieldKindView: "text" | "lines" | "choice" | "folder" | "files" | "priority" | "duration" | "command";
+        /** @description A field of a template. */
+        TemplateFieldView: {
+            default?: string | null;
+            help: string;
+            kind: components["schemas"]["TemplateFieldKindView"];
+            label: string;
+            name: string;
+            /** @description What can be chosen. */
+            options?: string[];
+            required: boolean;
+        };
+        /**
+         * @description Where a template comes from.
+         * @enum {string}
+         */
+        TemplateSourceView: "built_in" | "project";
+        /** @description The forms for tasks that there are for a folder. */
+        TemplatesView: {
+            broken: components["schemas"]["BrokenTemplateView"][];
+            templates: components["schemas"]["TemplateView"][];
+        };
+        /** @description A form for a task. */
+        TemplateView: {
+            checklist: string[];
+            description: string;
+            fields: components["schemas"]["TemplateFieldView"][];
+            name: string;
+            priority: components["schemas"]["PriorityView"];
+            source: components["schemas"]["TemplateSourceView"];
+            title: string;
+        };
+        /** @description How a task is gone about, beyond the wish itself. */
+        TermsView: {
+            /**
+             * @description Tasks that have to be done before this one is begun, by id or short name.
+             * @default []
+             */
+            after: string[];
+            /**
+             * @description What has to be true of the result: judged by Beta and by the person.
+             * @default []
+             */
+            checklist: string[];
+            /**
+             * @description The plan is shown and waits for a yes before any agent begins.
+             * @default false
+             */
+            plan_first: boolean;
+            /**
+             * Format: int32
+             * @description How many agents of one role may work side by side; `null` for 3.
+             * @default null
+             */
+            seats: number | null;
+            /**
+             * @description What those tasks handed over is told to this team.
+             * @default false
+             */
+            shares_context: boolean;
+            /**
+             * @description The name of the template it was made from.
+             * @default null
+             */
+            template: string | null;
+        };
         /** @description A line of a task's timeline. */
         TimelineItem: {
             /** Format: date-time */
@@ -1456,6 +1949,11 @@ export interface components {
             path: string;
             /** @description Why it was put aside. */
             why: string;
+        };
+        /** @description A task that has to be done first. */
+        WaitsForView: {
+            name: string;
+            state: components["schemas"]["TaskStateView"];
         };
     };
     responses: never;
@@ -2260,6 +2758,39 @@ export interface operations {
             };
         };
     };
+    say: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SayBody"];
+            };
+        };
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCard"];
+                };
+            };
+        };
+    };
     pause: {
         parameters: {
             query?: never;
@@ -2270,6 +2801,101 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCard"];
+                };
+            };
+        };
+    };
+    plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+        };
+    };
+    set_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanBody"];
+            };
+        };
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+        };
+    };
+    set_priority: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PriorityBody"];
+            };
+        };
         responses: {
             "4XX": {
                 headers: {
@@ -2464,6 +3090,124 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TimelineItem"][];
+                };
+            };
+        };
+    };
+    unchain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCard"];
+                };
+            };
+        };
+    };
+    team: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeatView"][];
+                };
+            };
+        };
+    };
+    templates: {
+        parameters: {
+            query: {
+                folder: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplatesView"];
+                };
+            };
+        };
+    };
+    fill_template: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FillBody"];
+            };
+        };
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilledView"];
                 };
             };
         };

@@ -3,7 +3,7 @@ import { Menu } from '@mantine/core';
 import { Ellipsis } from 'lucide-react';
 import { memo, type ReactNode } from 'react';
 import { useLocation } from 'wouter';
-import type { TaskCard as Card, Standing } from '../api/types';
+import type { TaskCard as Card, QuestionKind, Standing } from '../api/types';
 import { actionNames, give } from '../app/commands';
 import { show } from '../app/desk';
 import { HoldTag } from '../limits/Holds';
@@ -138,7 +138,13 @@ function Reason({ card }: { card: Card }) {
   return parts.length > 0 ? <p className={css.reason}>{parts}</p> : null;
 }
 
-const asks = { tool: 'Approval', open: 'Question', rounds: 'Another round?' } as const;
+const asks: Record<QuestionKind, string> = {
+  tool: 'Approval',
+  open: 'Question',
+  rounds: 'Another round?',
+  plan: 'Plan to approve',
+  handed_in: 'Good enough?',
+};
 
 function Asked({ card, at }: { card: Card; at: string }) {
   const now = useNow(10_000);
