@@ -16,6 +16,7 @@ mkdirSync(out, { recursive: true });
 
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const press = (key) => (page) => page.keyboard.press(key);
+const graph = (page) => page.getByTestId('plan-graph').waitFor({ state: 'attached' });
 const screens = [
   ['board', '/'],
   ['inbox', '/inbox'],
@@ -65,6 +66,19 @@ const screens = [
       await page.getByTestId('stop-all').click();
     },
   ],
+  ['plan', '/t/T-21/plan', graph],
+  ['plan-question', '/t/T-22', graph],
+  [
+    'plan-edit',
+    '/t/T-22/plan',
+    async (page) => {
+      await page.getByTestId('plan-edit').click();
+      await page.getByRole('button', { name: 'Edit step 3' }).click();
+      await page.getByLabel('Title').fill('');
+      await page.getByTestId('plan-save').click();
+    },
+  ],
+  ['handed-in', '/t/T-26'],
   ['empty', '/', null, 'empty'],
 ];
 
@@ -86,6 +100,8 @@ for (const [scheme, width] of [
   ['light', 1280],
   ['dark', 900],
   ['light', 640],
+  ['dark', 420],
+  ['light', 420],
 ]) {
   if (looks.length > 0 && !looks.includes(`${scheme}-${width}`)) continue;
   for (const [name, path, act, world = 'full'] of screens) {

@@ -69,7 +69,6 @@ export const api = {
   timeline: (id: string) => met(GET('/api/v1/tasks/{id}/timeline', at(id))),
   messages: (id: string) => met(GET('/api/v1/tasks/{id}/messages', at(id))),
   say: (id: string, body: SayBody) => met(POST('/api/v1/tasks/{id}/messages', { ...at(id), body })),
-  plan: (id: string) => met(GET('/api/v1/tasks/{id}/plan', at(id))),
   setPlan: (id: string, body: PlanBody) => met(PUT('/api/v1/tasks/{id}/plan', { ...at(id), body })),
   team: () => met(GET('/api/v1/team')),
   setPriority: (id: string, priority: Priority) =>

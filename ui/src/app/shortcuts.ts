@@ -20,7 +20,7 @@ export const shortcuts: readonly [string, string][] = [
   ['s', 'Start or pause the card'],
   ['m', 'All commands of the card'],
   ['Space', 'Lift a card; arrows move it, Space drops it'],
-  ['v s / a / m / c / d', 'Summary, activity, messages, changes, details of a task'],
+  ['v s / a / p / m / c / d', 'Summary, activity, plan, messages, changes, details of a task'],
   ['Esc', 'Back to the board'],
   ['Ctrl Enter', 'Start the task, send the request'],
   ['?', 'This list'],
@@ -29,6 +29,7 @@ export const shortcuts: readonly [string, string][] = [
 export const tabKeys: Record<string, string> = {
   s: 'summary',
   a: 'activity',
+  p: 'plan',
   m: 'messages',
   c: 'changes',
   d: 'details',
