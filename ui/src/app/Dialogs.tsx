@@ -1,6 +1,6 @@
 /** The one dialog that is open, if any. */
 import { Button, Group, Modal, Text, Textarea } from '@mantine/core';
-import { useState } from 'react';
+import { lazy, Suspense, useState } from 'react';
 import { ApiError, api } from '../api/client';
 import type { Role, TaskCard } from '../api/types';
 import { Composer } from '../compose/Composer';
@@ -11,6 +11,8 @@ import { seats } from '../theme/tokens';
 import { run, sayProblem, take } from './commands';
 import { close, useDesk } from './desk';
 import { shortcuts } from './shortcuts';
+
+const SayDialog = lazy(() => import('../say/SayDialog'));
 
 export function Dialogs() {
   const dialog = useDesk((desk) => desk.dialog);
@@ -35,6 +37,12 @@ export function Dialogs() {
       return <DayCaps resume={dialog.resume} />;
     case 'replace_session':
       return <ReplaceSession card={dialog.card} role={dialog.role} />;
+    case 'say':
+      return (
+        <Suspense>
+          <SayDialog card={dialog.card} to={dialog.to} />
+        </Suspense>
+      );
     case 'shortcuts':
       return <Shortcuts />;
   }

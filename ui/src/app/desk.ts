@@ -1,6 +1,7 @@
 /** What lies open on the screen: dialogs and the draft. It belongs to this window, not to NEXUS. */
 import { create } from 'zustand';
 import type { Permissions, Planner, Role, TaskCard, Team } from '../api/types';
+import type { Recipient } from '../say/words';
 
 export interface Draft {
   text: string;
@@ -43,6 +44,8 @@ export type Dialog =
   | { type: 'caps'; card: TaskCard; resume?: boolean }
   | { type: 'today'; resume?: TaskCard }
   | { type: 'replace_session'; card: TaskCard; role: Role }
+  /** Writing to the team of a task. */
+  | { type: 'say'; card: TaskCard; to?: Recipient }
   | { type: 'shortcuts' };
 
 interface Desk {

@@ -18,7 +18,9 @@ interface Props {
 export function StepForm({ draft, step, onChange }: Props) {
   const title = useRef<HTMLInputElement>(null);
   // Whoever opens a step is going to write.
-  useEffect(() => title.current?.focus(), []);
+  useEffect(() => {
+    title.current?.focus();
+  }, []);
   const set = (part: StepEdit) => onChange(edited(draft, step.id, part));
   return (
     <div className={css.form}>

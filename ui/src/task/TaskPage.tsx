@@ -124,7 +124,7 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
           {task ? <PlanTab task={task} /> : <Waiting />}
         </Tabs.Panel>
         <Tabs.Panel value="messages" tabIndex={0}>
-          <Messages id={card.id} />
+          <Messages card={card} />
         </Tabs.Panel>
         <Tabs.Panel value="changes" tabIndex={0}>
           {task ? <Changes task={task} /> : <Waiting />}
