@@ -2,6 +2,7 @@
 import type {
   Action,
   Approval,
+  Progress,
   Project,
   Role,
   Stage,
@@ -66,6 +67,12 @@ export const allowed: Record<TaskState, Action[]> = {
   cancelled: ['restore'],
 };
 
+function progressOf(all: Stage[]): Progress {
+  const done = all.filter((stage) => stage.state === 'done').length;
+  const steps = all.length;
+  return { steps_done: done, steps, share: steps > 0 ? done / steps : null };
+}
+
 export function card(part: Partial<TaskCard> & { state: TaskState }): TaskCard {
   const id = part.id ?? uuid();
   return {
@@ -97,7 +104,7 @@ export function card(part: Partial<TaskCard> & { state: TaskState }): TaskCard {
     lines_removed: null,
     standing: null,
     priority: 'normal',
-    progress: { steps_done: 0, steps: 4, share: 0 },
+    progress: progressOf(part.stages ?? []),
     at_work: 0,
     flags: 0,
     waits_for: [],

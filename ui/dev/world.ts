@@ -58,7 +58,8 @@ import {
   uuid,
 } from './basics.ts';
 import { Plans } from './plans.ts';
-import { seatsOf, teamCards, teamDetail } from './teamwork.ts';
+import { seatsOf } from './seats.ts';
+import { teamCards, teamDetail } from './teamwork.ts';
 
 export { card, stages };
 

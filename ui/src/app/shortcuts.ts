@@ -12,7 +12,8 @@ export const shortcuts: readonly [string, string][] = [
   ['n', 'Next task that needs you'],
   ['g b', 'Board'],
   ['g i', 'Inbox'],
-  ['g a', 'What is allowed'],
+  ['g a', 'Agents'],
+  ['g l', 'What is allowed'],
   ['g n', 'Insights'],
   ['g d', 'Doctor'],
   ['← ↑ ↓ →, h j k l', 'Move between the cards'],
@@ -69,7 +70,8 @@ export function useShortcuts() {
     const second: Record<string, () => void> = {
       'g b': () => go('/'),
       'g i': () => go('/inbox'),
-      'g a': () => go('/allowed'),
+      'g a': () => go('/agents'),
+      'g l': () => go('/allowed'),
       'g n': () => go('/insights'),
       'g d': () => go('/doctor'),
     };

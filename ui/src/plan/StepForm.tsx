@@ -2,12 +2,13 @@
 import { NativeSelect, SimpleGrid, Textarea, TextInput } from '@mantine/core';
 import { useEffect, useRef } from 'react';
 import type { Priority, StepKind } from '../api/types';
+import { priorities } from '../app/commands';
 import { LinesField } from '../parts/LinesField';
 import { NumberField } from '../parts/NumberField';
 import { Ticks } from '../parts/Ticks';
 import { edited, offered, type PlanDraft, type Planned, type StepEdit } from './draft';
 import css from './StepForm.module.css';
-import { kindNames, priorityNames } from './words';
+import { kindNames } from './words';
 
 interface Props {
   draft: PlanDraft;
@@ -42,7 +43,7 @@ export function StepForm({ draft, step, onChange }: Props) {
           label="Priority"
           value={step.priority}
           onChange={(event) => set({ priority: event.currentTarget.value as Priority })}
-          data={priorityNames}
+          data={priorities}
         />
       </SimpleGrid>
       <Textarea

@@ -1,14 +1,5 @@
 /** Plans in words. */
-import type {
-  Author,
-  Decision,
-  Estimate,
-  Merge,
-  Overlap,
-  PrimeUse,
-  Priority,
-  StepKind,
-} from '../api/types';
+import type { Author, Decision, Estimate, Merge, Overlap, PrimeUse, StepKind } from '../api/types';
 import { duration, plural, tokens, usd } from '../parts/format';
 import { seats } from '../theme/tokens';
 import { takes } from './draft';
@@ -26,13 +17,6 @@ export const kindNames = (Object.keys(kindWords) as StepKind[]).map((kind) => ({
   value: kind,
   label: `${kindWords[kind]} (${seats[takes[kind]].name})`,
 }));
-
-export const priorityNames: { value: Priority; label: string }[] = [
-  { value: 'critical', label: 'Critical' },
-  { value: 'high', label: 'High' },
-  { value: 'normal', label: 'Normal' },
-  { value: 'low', label: 'Low' },
-];
 
 export const mergeWords: Record<Merge, string> = {
   due: 'waits to be put together',

@@ -6,6 +6,7 @@ import { factWords, meaningOf } from './facts';
 import css from './StepList.module.css';
 
 export function StepList({ task }: { task: Task }) {
+  if (task.steps.length === 0) return null;
   return (
     <>
       <h2 className={css.title}>

@@ -1,17 +1,18 @@
 /** One task: what it needs from the person, and everything that can be known about it. */
-import { Button, Loader, Menu, Tabs } from '@mantine/core';
+import { Button, Loader, Tabs } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Ellipsis } from 'lucide-react';
 import { type ReactNode, useEffect } from 'react';
 import { Link, useLocation } from 'wouter';
 import { api } from '../api/client';
 import type { Action, TaskCard } from '../api/types';
 import { actionNames, give } from '../app/commands';
-import { show, useDesk } from '../app/desk';
+import { useDesk } from '../app/desk';
+import { PageMenu } from '../board/TaskMenu';
 import { HoldTag } from '../limits/Holds';
 import { useNow } from '../live/clock';
 import { useLive } from '../live/store';
 import { ago, elapsed, tokens, usd } from '../parts/format';
+import { AtWork, FlagsTag, PriorityTag, QueueTag, WaitsTag } from '../parts/Marks';
 import { Notice } from '../parts/Notice';
 import { StageRail } from '../parts/Seat';
 import { PracticeTag, StateTag } from '../parts/Tag';
@@ -163,8 +164,13 @@ function Head({ card }: { card: TaskCard }) {
       <div className={css.facts}>
         <StateTag state={card.state} stopping={card.stopping} />
         {card.hold ? <HoldTag hold={card.hold} /> : null}
+        <PriorityTag priority={card.priority} />
+        <WaitsTag card={card} />
+        <QueueTag card={card} />
+        <FlagsTag flags={card.flags} />
         <PracticeTag team={card.team} />
         <StageRail stages={card.stages} />
+        <AtWork card={card} />
         <Facts card={card} />
       </div>
     </header>
@@ -220,16 +226,7 @@ function Actions({ card }: { card: TaskCard }) {
           </Button>
         ))
         .reverse()}
-      <Menu position="bottom-end">
-        <Menu.Target>
-          <button type="button" className={css.more} aria-label="More commands">
-            <Ellipsis size={16} aria-hidden />
-          </button>
-        </Menu.Target>
-        <Menu.Dropdown>
-          <Menu.Item onClick={() => show({ type: 'caps', card })}>Caps…</Menu.Item>
-        </Menu.Dropdown>
-      </Menu>
+      <PageMenu card={card} className={css.more} />
     </div>
   );
 }
