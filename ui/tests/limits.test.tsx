@@ -140,7 +140,7 @@ describe('a new task', () => {
     await user.type(await screen.findByTestId('composer-text'), 'Sort the list');
     // A number that is not whole passes through half of itself while it is typed.
     await user.type(screen.getByTestId('composer-budget'), '2.50');
-    await user.click(screen.getByText('Title, planner and limits'));
+    await user.click(screen.getByTestId('composer-more'));
     await user.type(screen.getByTestId('composer-tokens'), '250000');
     await user.type(screen.getByTestId('composer-minutes'), '0');
     await user.type(screen.getByTestId('composer-turns'), '12');

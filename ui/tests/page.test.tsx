@@ -157,6 +157,15 @@ describe('the composer', () => {
         max_seconds: null,
         max_turns: null,
         answer_within_seconds: null,
+        priority: 'normal',
+        terms: {
+          plan_first: false,
+          seats: null,
+          checklist: [],
+          after: [],
+          shares_context: false,
+          template: null,
+        },
         start: true,
       },
     });

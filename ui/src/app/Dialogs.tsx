@@ -3,7 +3,6 @@ import { Button, Group, Modal, Text, Textarea } from '@mantine/core';
 import { lazy, Suspense, useState } from 'react';
 import { ApiError, api } from '../api/client';
 import type { Role, TaskCard } from '../api/types';
-import { Composer } from '../compose/Composer';
 import { FolderSheet, PathDialog } from '../compose/FolderSheet';
 import { DayCaps, TaskCaps } from '../limits/CapsDialog';
 import { plural } from '../parts/format';
@@ -12,6 +11,7 @@ import { run, sayProblem, take } from './commands';
 import { close, useDesk } from './desk';
 import { shortcuts } from './shortcuts';
 
+const Composer = lazy(() => import('../compose/Composer'));
 const SayDialog = lazy(() => import('../say/SayDialog'));
 
 export function Dialogs() {
@@ -20,7 +20,11 @@ export function Dialogs() {
     case undefined:
       return null;
     case 'composer':
-      return <Composer />;
+      return (
+        <Suspense>
+          <Composer />
+        </Suspense>
+      );
     case 'folder':
       return <FolderSheet key={dialog.path} path={dialog.path} />;
     case 'path':
