@@ -27,8 +27,8 @@
 //! - `hit`: how often everything else in this rule has held, this time included.
 //!
 //! A rule with `times` is passed over when it was used so often. A reply may have `text`,
-//! `thinking`, `tools`, `usage` (`input`, `output`, `cache_read`, `cache_write`) and one
-//! `fault`: `status` (with `status`, `message`, `retry_after`), `hang` or `reset`. A fault
+//! `thinking`, `tools`, `usage` (`input`, `output`, `cache_read`, `cache_write`), a `delay_ms`
+//! before it, as a model that thinks, and one `fault`: `status` (with `status`, `message`, `retry_after`), `hang` or `reset`. A fault
 //! comes after the reply's text, if it has one, otherwise instead of everything. `answer` is a
 //! fault that is written out: `status`, `headers`, `body` (so many `times`), a pause of
 //! `pause_ms` after each of its events, and what comes `then`: `end`, `hang` or `reset`.
@@ -118,6 +118,7 @@ pub struct Reply {
     pub thinking: Option<String>,
     pub tools: Vec<ToolUse>,
     pub usage: Tokens,
+    pub delay_ms: u64,
     pub fault: Option<Fault>,
 }
 
@@ -375,6 +376,7 @@ impl Reply {
             thinking: text(&self.thinking),
             tools: tools.collect(),
             usage: self.usage,
+            delay_ms: self.delay_ms,
             fault: self.fault.clone(),
         }
     }
@@ -489,14 +491,21 @@ fn router(service: Arc<Service>) -> Router {
 
 type Shared = State<Arc<Service>>;
 
-/// Notes the request and finds the reply to it.
-fn consider(service: &Service, path: &str, headers: HeaderMap, seen: &Seen, body: Value) -> Reply {
+/// Notes the request and finds the reply to it, after the delay that it has.
+async fn consider(
+    service: &Service,
+    path: &str,
+    headers: HeaderMap,
+    seen: &Seen,
+    body: Value,
+) -> Reply {
     let reply = service.reply(seen);
     service.counts().requests.push(Request {
         path: path.to_owned(),
         headers,
         body,
     });
+    sleep(Duration::from_millis(reply.delay_ms)).await;
     reply
 }
 

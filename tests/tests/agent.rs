@@ -39,7 +39,7 @@ impl Bench {
         }
         let bench = Self {
             folder,
-            session: TaskId::new(Uuid::new_v4()).session(Role::Code, 0),
+            session: TaskId::new(Uuid::new_v4()).session(nexus_core::SeatId::first(Role::Code), 0),
         };
         fs::write(bench.home().join("fake-claude.json"), script.to_string()).unwrap();
         bench
@@ -238,7 +238,7 @@ async fn a_session_is_resumed_and_an_unknown_one_is_lost() {
     assert_eq!(turn.text(), "echo[2]: two");
     close(session).await;
     let unknown = SessionSpec {
-        session: TaskId::new(Uuid::new_v4()).session(Role::Code, 0),
+        session: TaskId::new(Uuid::new_v4()).session(nexus_core::SeatId::first(Role::Code), 0),
         ..resumed
     };
     let lost = bench.try_open(unknown).await.unwrap_err();

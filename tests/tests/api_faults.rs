@@ -685,7 +685,7 @@ impl Bench {
             tokio::spawn(break_every_connection(listener))
         });
         let mut bench = Self {
-            session: TaskId::new(Uuid::new_v4()).session(Role::Code, 0),
+            session: TaskId::new(Uuid::new_v4()).session(nexus_core::SeatId::first(Role::Code), 0),
             claude,
             port,
             api: None,

@@ -57,7 +57,7 @@ impl Bench {
         Self {
             folder,
             api: ScriptedApi::with(script).await,
-            session: TaskId::new(Uuid::new_v4()).session(Role::Code, 0),
+            session: TaskId::new(Uuid::new_v4()).session(nexus_core::SeatId::first(Role::Code), 0),
         }
     }
 
@@ -157,6 +157,7 @@ async fn one_turn_gives_its_text_and_its_cost() {
         | TurnUpdate::ToolEnded { .. }
         | TurnUpdate::Retrying { .. }
         | TurnUpdate::RateLimit { .. }
+        | TurnUpdate::Context { .. }
         | TurnUpdate::Note { .. }
         | TurnUpdate::Unknown { .. } => String::new(),
     };

@@ -286,7 +286,7 @@ fn launcher() -> Launcher {
 }
 
 fn new_session() -> SessionId {
-    TaskId::new(Uuid::new_v4()).session(Role::Code, 0)
+    TaskId::new(Uuid::new_v4()).session(nexus_core::SeatId::first(Role::Code), 0)
 }
 
 fn permissive<'a>() -> Engine<'a> {

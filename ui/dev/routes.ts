@@ -1,5 +1,7 @@
 /** The made-up world behind the real paths. */
-import type { Answer, Caps, NewTask } from '../src/api/types';
+import type { Answer, Caps, NewTask, PlanBody, Priority, SayBody } from '../src/api/types';
+import { Refused } from './plans.ts';
+import { fill, templatesFor } from './templates.ts';
 import type { World } from './world.ts';
 
 export interface Reply {
@@ -88,18 +90,32 @@ export function answer(world: World, method: string, url: string, body: unknown)
         const task = world.find(id);
         return found(task && world.revokeGrant(task, which));
       }
-      case 'POST tasks':
-        if (tail === 'sessions') {
-          const task = world.find(id);
-          return found(task && world.replaceSession(task, which));
+      case 'GET team':
+        return found(world.team());
+      case 'GET templates':
+        return found(templatesFor(searchParams.get('folder') ?? ''));
+      case 'POST templates':
+        return found(fill(id, String(sent.folder), (sent.fields ?? {}) as Record<string, string>));
+      case 'POST tasks': {
+        const task = world.find(id);
+        if (task && tail === 'sessions') return found(world.replaceSession(task, which));
+        if (task && tail === 'messages') return found(world.say(task, sent as SayBody));
+        if (task && tail === 'unchain') return found(world.unchain(task));
+        if (task && tail === 'priority') {
+          return found(world.setPriority(task, sent.priority as Priority));
         }
         return id === ''
           ? { status: 201, body: world.create(sent as unknown as NewTask) }
           : found(world.command(id, tail, sent));
-      case 'PUT tasks':
+      }
+      case 'PUT tasks': {
+        const task = world.find(id);
+        if (task && tail === 'plan') return found(world.setPlan(task, sent as PlanBody));
         return found(world.command(id, tail, sent));
+      }
       case 'GET tasks':
         if (!world.find(id)) return found(undefined);
+        if (tail === 'plan') return found(world.task(id)?.plan);
         if (tail === 'timeline') return found(world.timeline(id));
         if (tail === 'messages') return found(world.messages(id));
         if (tail === 'diff') return found(world.diff(searchParams.get('path') ?? undefined));
@@ -108,6 +124,7 @@ export function answer(world: World, method: string, url: string, body: unknown)
         return found(undefined);
     }
   } catch (error) {
+    if (error instanceof Refused) return problem(error.status, error.code, error.message);
     return problem(409, 'not_now', error instanceof Error ? error.message : String(error));
   }
 }

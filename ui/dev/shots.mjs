@@ -16,6 +16,7 @@ mkdirSync(out, { recursive: true });
 
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 const press = (key) => (page) => page.keyboard.press(key);
+const graph = (page) => page.getByTestId('plan-graph').waitFor({ state: 'attached' });
 const screens = [
   ['board', '/'],
   ['inbox', '/inbox'],
@@ -26,7 +27,19 @@ const screens = [
   ['changes', '/t/T-11'],
   ['red', '/t/T-10'],
   ['summary', '/t/T-9'],
+  ['flagged', '/t/T-23/summary'],
+  ['chained', '/t/T-24'],
   ['messages', '/t/T-11/messages'],
+  [
+    'say',
+    '/t/T-21/messages',
+    async (page) => {
+      await page.getByTestId('say-to').selectOption('code');
+      await page.getByTestId('say-urgent').click();
+      await page.getByText('Attach files').click();
+      await page.getByTestId('say-text').fill('Points abroad are out of scope.');
+    },
+  ],
   ['failed', '/t/T-12'],
   ['composer', '/', press('c')],
   [
@@ -34,7 +47,18 @@ const screens = [
     '/',
     async (page) => {
       await page.keyboard.press('c');
-      await page.getByText('Title, planner and limits').click();
+      await page.getByTestId('composer-more').click();
+      await page.getByTestId('composer-more').scrollIntoViewIfNeeded();
+    },
+  ],
+  [
+    'template',
+    '/',
+    async (page) => {
+      await page.keyboard.press('c');
+      await page.getByTestId('composer-template').selectOption('bug-fix');
+      await page.getByTestId('field-symptom').fill('The menu blinks on every key.');
+      await page.getByTestId('preview-toggle').click();
     },
   ],
   ['palette', '/', press('Control+k')],
@@ -53,9 +77,11 @@ const screens = [
   ['details-running', '/t/T-14/details'],
   ['unsure', '/t/T-20'],
   ['capped', '/t/T-19'],
+  ['agents', '/agents'],
   ['allowed', '/allowed'],
   ['insights', '/insights'],
   ['caps', '/', (page) => page.getByTestId('today').click()],
+  ['card-menu', '/', (page) => page.getByLabel('Commands for T-24').click()],
   ['menu', '/', (page) => page.getByTestId('main-menu').click()],
   [
     'stopping',
@@ -65,6 +91,19 @@ const screens = [
       await page.getByTestId('stop-all').click();
     },
   ],
+  ['plan', '/t/T-21/plan', graph],
+  ['plan-question', '/t/T-22', graph],
+  [
+    'plan-edit',
+    '/t/T-22/plan',
+    async (page) => {
+      await page.getByTestId('plan-edit').click();
+      await page.getByRole('button', { name: 'Edit step 3' }).click();
+      await page.getByLabel('Title').fill('');
+      await page.getByTestId('plan-save').click();
+    },
+  ],
+  ['handed-in', '/t/T-26'],
   ['empty', '/', null, 'empty'],
 ];
 
@@ -86,11 +125,13 @@ for (const [scheme, width] of [
   ['light', 1280],
   ['dark', 900],
   ['light', 640],
+  ['dark', 420],
+  ['light', 420],
 ]) {
   if (looks.length > 0 && !looks.includes(`${scheme}-${width}`)) continue;
   for (const [name, path, act, world = 'full'] of screens) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
-    if (width !== 1440 && ['trust', 'palette', 'shortcuts'].includes(name)) continue;
+    if (width !== 1440 && ['trust', 'palette', 'shortcuts', 'card-menu'].includes(name)) continue;
     const page = await browser.newPage({
       colorScheme: scheme,
       viewport: { width, height: 900 },
@@ -103,6 +144,7 @@ for (const [scheme, width] of [
     await page.goto(base + path);
     await page.waitForSelector('[data-link="live"]');
     await page.waitForTimeout(700);
+    await page.waitForFunction(() => !document.querySelector('main .mantine-Loader-root'));
     if (act) {
       await act(page);
       await page.waitForTimeout(500);

@@ -3,7 +3,6 @@
  * by itself. It speaks the same JSON as the real server. Never part of a build.
  */
 import type {
-  Action,
   Agent,
   AgentState,
   Allowed,
@@ -23,11 +22,16 @@ import type {
   Kpi,
   Message,
   NewTask,
+  Plan,
+  PlanBody,
+  PlanStep,
+  Priority,
   Project,
   Role,
+  SayBody,
+  Seat,
   Session,
   Stage,
-  StageState,
   Step,
   Task,
   TaskCard,
@@ -37,121 +41,33 @@ import type {
   Trash,
 } from '../src/api/types';
 import { noCaps } from '../src/limits/caps.ts';
+import {
+  ago,
+  allowed,
+  card,
+  crew,
+  docs,
+  later,
+  minute,
+  names,
+  question,
+  sample,
+  sha,
+  shop,
+  stages,
+  uuid,
+} from './basics.ts';
+import { Plans } from './plans.ts';
+import { seatsOf } from './seats.ts';
+import { teamCards, teamDetail } from './teamwork.ts';
 
-let count = 0;
-const uuid = () => `00000000-0000-4000-8000-${String(++count).padStart(12, '0')}`;
-const minute = 60_000;
-const ago = (minutes: number) => new Date(Date.now() - minutes * minute).toISOString();
-
-const crew: Role[] = ['aria', 'code', 'alpha', 'beta'];
-const sha = (seed: string) => seed.repeat(64).slice(0, 64);
-const names: Record<Role, string> = {
-  prime: 'NEXUS Prime',
-  aria: 'Aria',
-  code: 'Code',
-  alpha: 'Alpha',
-  beta: 'Beta',
-};
-
-export function stages(active: number, now: StageState = 'running'): Stage[] {
-  return crew.map((role, at) => ({
-    role,
-    state: at < active ? 'done' : at === active ? now : 'waiting',
-  }));
-}
-
-const shop: Project = {
-  id: uuid(),
-  name: 'shop-api',
-  path: '/home/me/projects/shop-api',
-  trusted: true,
-  practice: false,
-};
-const docs: Project = {
-  id: uuid(),
-  name: 'handbook',
-  path: '/home/me/projects/handbook',
-  trusted: true,
-  practice: false,
-};
-const sample: Project = {
-  id: uuid(),
-  name: 'sample-cart',
-  path: '/home/me/.local/share/nexus/practice/sample-cart',
-  trusted: true,
-  practice: true,
-};
-
-const allowed: Record<TaskState, Action[]> = {
-  backlog: ['start', 'cancel', 'discard'],
-  planning: ['pause', 'cancel'],
-  working: ['pause', 'cancel'],
-  needs_you: ['pause', 'cancel'],
-  review: ['accept', 'request_changes', 'discard'],
-  done: [],
-  paused: ['resume', 'cancel', 'discard'],
-  failed: ['resume', 'discard'],
-  cancelled: ['restore'],
-};
-
-export function card(part: Partial<TaskCard> & { state: TaskState }): TaskCard {
-  const id = part.id ?? uuid();
-  return {
-    id,
-    name: 'T-1',
-    title: 'A task',
-    project_id: shop.id,
-    project_name: shop.name,
-    team: 'claude',
-    note: '',
-    active_role: null,
-    stages: stages(0, 'waiting'),
-    question: null,
-    tokens: 0,
-    cost_usd: 0,
-    at_least: false,
-    budget_usd: null,
-    stopping: false,
-    hold: null,
-    paused: part.state === 'paused' ? 'person' : null,
-    queued: false,
-    interrupted: false,
-    created_at: ago(60),
-    started_at: null,
-    updated_at: ago(1),
-    ended_at: null,
-    files_changed: null,
-    lines_added: null,
-    lines_removed: null,
-    standing: null,
-    actions: allowed[part.state],
-    ...part,
-  };
-}
-
-const later = (minutes: number) => ago(-minutes);
-
-const question = (task: string, part: Partial<Approval>): Approval => ({
-  id: uuid(),
-  task_id: task,
-  role: 'beta',
-  asked_at: ago(2),
-  kind: 'tool',
-  text: 'Beta wants to run: cargo test --workspace --all-features -- --include-ignored --test-threads=1 2>&1 | tee target/validation.log',
-  detail:
-    'cargo test --workspace --all-features -- --include-ignored --test-threads=1 2>&1 | tee target/validation.log',
-  why: 'The command is not one of the detected checks, and one of its parts (tee) writes a file.',
-  options: [],
-  digest: sha('9c1'),
-  expires_at: later(23 * 60),
-  waiting: true,
-  ...part,
-});
+export { card, stages };
 
 function cards(): TaskCard[] {
   const approval = uuid();
   const open = uuid();
   return [
+    ...teamCards(),
     card({
       name: 'T-18',
       title: 'Review and optimise the product search queries',
@@ -492,6 +408,7 @@ function sessions(of: TaskCard): Session[] {
         task_id: of.id,
         task_name: of.name,
         role: stage.role,
+        seat: stage.role,
         state: live ? 'live' : 'parked',
         generation: stage.role === 'code' ? 1 : 0,
         turns: stage.role === 'code' ? 3 : 1,
@@ -517,6 +434,13 @@ function steps(of: TaskCard): Step[] {
       role: stage.role,
       kind,
       title: kind[0]?.toUpperCase() + kind.slice(1),
+      description: '',
+      after: at > 0 ? [at] : [],
+      seat: stage.state === 'waiting' ? null : names[stage.role],
+      lane: false,
+      merge: null,
+      mends: null,
+      written: [],
       state: stage.state,
       attempts: stage.state === 'waiting' ? 0 : stage.role === 'code' && broke ? 2 : 1,
       tokens: reached ? Math.round(of.tokens / 4) : 0,
@@ -543,7 +467,12 @@ function steps(of: TaskCard): Step[] {
   });
 }
 
-function detail(of: TaskCard, more: { caps: Caps; grants: Grant[]; renewed: Set<string> }): Task {
+function detail(
+  of: TaskCard,
+  plans: Plans,
+  more: { caps: Caps; grants: Grant[]; renewed: Set<string> },
+): Task {
+  const usual = steps(of);
   const reviewed = of.standing != null;
   const broke = of.standing === 'broken_by_us';
   const check = (command: string, ok: boolean, tail: string) => ({
@@ -566,10 +495,10 @@ function detail(of: TaskCard, more: { caps: Caps; grants: Grant[]; renewed: Set<
     folder: of.project_name === sample.name ? sample.path : shop.path,
     workspace: of.state === 'backlog' ? null : `/home/me/.local/share/nexus/workspaces/${of.name}`,
     scratchpads: `/home/me/.local/share/nexus/scratchpads/${of.name}`,
-    planner: 'standard',
     permissions: 'workspace',
     not_contained: of.name === 'T-16',
-    steps: steps(of),
+    plan: plans.of(of, usual),
+    ...teamDetail(of, usual),
     sessions: sessions(of).map((session) =>
       more.renewed.has(`${of.id}/${session.role}`)
         ? { ...session, state: 'fresh', generation: session.generation + 1, turns: 0, pid: null }
@@ -634,6 +563,8 @@ function messages(of: TaskCard): Message[] {
     to,
     kind,
     text,
+    delivery: at === 3 ? 'waiting' : 'read',
+    read_by: at === 1 ? ['aria'] : at === 2 ? ['code'] : [],
     structured: kind !== 'note',
     json: {
       from,
@@ -895,6 +826,8 @@ export class World {
   ];
   private caps = new Map<string, Caps>();
   private renewed = new Set<string>();
+  private plans = new Plans();
+  private said = new Map<string, Message[]>();
   beat = 1200;
   private added = new Map<string, TimelineItem[]>();
   private listeners = new Set<(change: Change) => void>();
@@ -963,7 +896,7 @@ export class World {
   }
 
   private publish(change: Change) {
-    this.history.push(change);
+    if (change.type !== 'thinking') this.history.push(change);
     for (const listener of this.listeners) listener(change);
   }
 
@@ -1034,14 +967,15 @@ export class World {
   /** Stops everything; each task says "stopping" until `stopped` is called for it. */
   stop() {
     for (const task of this.tasks) {
-      if (!['planning', 'working', 'needs_you'].includes(task.state)) continue;
+      if (!task.queued && !['planning', 'working', 'needs_you'].includes(task.state)) continue;
       this.change(task.id, { stopping: true, note: 'stopping…' }, 'You stopped everything');
       if (this.beat > 0) setTimeout(() => this.stopped(task.id), this.beat * 2);
     }
   }
 
   stopped(id: string) {
-    const part = { state: 'paused', paused: 'person', stopping: false, question: null } as const;
+    const still = { stopping: false, question: null, queued: false, queue_place: null, at_work: 0 };
+    const part = { state: 'paused', paused: 'person', ...still } as const;
     this.change(id, { ...part, note: 'paused by you' }, 'Paused');
   }
 
@@ -1115,7 +1049,7 @@ export class World {
     const found = this.find(id);
     return (
       found &&
-      detail(found, {
+      detail(found, this.plans, {
         caps: this.capsOf(found),
         grants: this.allowed.grants.filter((grant) => grant.task_id === found.id),
         renewed: this.renewed,
@@ -1136,7 +1070,59 @@ export class World {
   }
   messages(id: string): Message[] {
     const found = this.find(id);
-    return found ? messages(found) : [];
+    return found ? [...messages(found), ...(this.said.get(found.id) ?? [])] : [];
+  }
+  team(): Seat[] {
+    return seatsOf(this.tasks);
+  }
+  plan(task: TaskCard): Plan {
+    return this.plans.of(task, steps(task));
+  }
+  /** The person edits the plan; a question about it is asked anew. */
+  setPlan(task: TaskCard, body: PlanBody): Plan {
+    this.plans.set(task, this.plan(task), body);
+    return this.plan(this.planChanged(task, 'You changed the plan'));
+  }
+  /** Prime changes it, while the person may be editing. */
+  replan(task: TaskCard, steps: PlanStep[]) {
+    this.plans.change(task, this.plan(task), steps);
+    this.planChanged(task, 'Prime changed the plan');
+  }
+  private planChanged(task: TaskCard, words: string): TaskCard {
+    const { version } = this.plan(task);
+    const asked = task.question?.kind === 'plan' ? task.question : null;
+    return this.change(
+      task.id,
+      asked ? { question: { ...asked, digest: sha(`a4${version}`) } } : {},
+      words,
+    );
+  }
+  /** A piece of what Prime says while it plans or judges. */
+  think(id: string, text: string) {
+    this.publish({ type: 'thinking', seq: this.seq, task_id: id, text });
+  }
+  say(task: TaskCard, body: SayBody): TaskCard {
+    const over = ['done', 'cancelled'].includes(task.state);
+    const said: Message = {
+      id: uuid(),
+      at: new Date().toISOString(),
+      from: 'person',
+      to: body.to,
+      kind: 'note',
+      text: [body.text, ...(body.files ?? []).map((file) => `\n\nWith it: ${file}`)].join(''),
+      delivery: over ? 'nobody' : body.to === 'prime' ? 'shown' : 'waiting',
+      read_by: [],
+      structured: true,
+      json: { ...body } as unknown as Message['json'],
+    };
+    this.said.set(task.id, [...(this.said.get(task.id) ?? []), said]);
+    return this.change(task.id, {}, `You wrote to ${body.to}`, 'message');
+  }
+  setPriority(task: TaskCard, priority: Priority): TaskCard {
+    return this.change(task.id, { priority }, `Priority is ${priority} now`);
+  }
+  unchain(task: TaskCard): TaskCard {
+    return this.change(task.id, { waits_for: [] }, 'It waits for no other task any more');
   }
   diff(path?: string) {
     const parts = patch.split(/^(?=diff --git )/m);
@@ -1188,6 +1174,11 @@ export class World {
       team: body.team,
       budget_usd: body.budget_usd ?? null,
       cost_usd: body.team === 'practice' ? null : 0,
+      priority: body.priority ?? 'normal',
+      waits_for: (body.terms?.after ?? []).flatMap((name) => {
+        const other = this.find(name);
+        return other ? [{ id: other.id, name: other.name, state: other.state }] : [];
+      }),
       created_at: new Date().toISOString(),
       ...(project ? { project_id: project.id, project_name: project.name } : {}),
     });
@@ -1346,11 +1337,19 @@ export class World {
 
   answer(approval: string, answer: Answer): TaskCard {
     const task = this.tasks.find((each) => each.question?.id === approval);
-    if (!task) throw new Error('the question was answered already');
-    if (answer.digest !== task.question?.digest) throw new Error('something else was asked');
+    if (!task?.question) throw new Error('the question was answered already');
+    if (answer.digest !== task.question.digest) throw new Error('something else was asked');
+    const kept = task.question.kind === 'plan' && answer.type === 'deny';
     return this.change(
       task.id,
-      { state: 'working', question: null, note: 'Carries on' },
+      kept
+        ? {
+            state: 'paused',
+            paused: 'plan',
+            question: null,
+            note: 'you did not say yes to the plan',
+          }
+        : { state: 'working', question: null, note: 'Carries on' },
       `You answered: ${answer.type}`,
     );
   }

@@ -84,7 +84,7 @@ describe('stopping', () => {
     await user.click(await screen.findByTestId('stop-all'));
     expect(await screen.findByText(/T-16.*: not stopped yet/)).toBeTruthy();
     const { world } = held.platform;
-    for (const name of ['T-13', 'T-14', 'T-15']) {
+    for (const name of ['T-13', 'T-14', 'T-15', 'T-21', 'T-22', 'T-25', 'T-26', 'T-27']) {
       act(() => world.stopped(world.find(name)?.id ?? ''));
     }
     expect(await screen.findByText('T-16: not stopped yet')).toBeTruthy();
@@ -140,7 +140,7 @@ describe('a new task', () => {
     await user.type(await screen.findByTestId('composer-text'), 'Sort the list');
     // A number that is not whole passes through half of itself while it is typed.
     await user.type(screen.getByTestId('composer-budget'), '2.50');
-    await user.click(screen.getByText('Title, planner and limits'));
+    await user.click(screen.getByTestId('composer-more'));
     await user.type(screen.getByTestId('composer-tokens'), '250000');
     await user.type(screen.getByTestId('composer-minutes'), '0');
     await user.type(screen.getByTestId('composer-turns'), '12');

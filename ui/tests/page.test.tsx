@@ -157,6 +157,15 @@ describe('the composer', () => {
         max_seconds: null,
         max_turns: null,
         answer_within_seconds: null,
+        priority: 'normal',
+        terms: {
+          plan_first: false,
+          seats: null,
+          checklist: [],
+          after: [],
+          shares_context: false,
+          template: null,
+        },
         start: true,
       },
     });
@@ -374,15 +383,15 @@ describe('the keyboard', () => {
     await user.keyboard('j');
     expect(document.activeElement).toBe(card('T-17'));
     await user.keyboard('{ArrowRight}');
-    expect(document.activeElement).toBe(card('T-16'));
+    expect(document.activeElement).toBe(card('T-21'));
     await user.keyboard('{Enter}');
     await screen.findByTestId('tab-changes');
     await user.keyboard('{Escape}');
     await screen.findByTestId('board');
-    expect(document.activeElement).toBe(card('T-16'));
+    expect(document.activeElement).toBe(card('T-21'));
     await user.keyboard('s');
     await waitFor(async () => {
-      expect((await column('backlog')).getByTestId('card-T-16')).toBeTruthy();
+      expect((await column('backlog')).getByTestId('card-T-21')).toBeTruthy();
     });
   });
 

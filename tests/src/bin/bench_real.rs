@@ -217,7 +217,7 @@ impl Bench {
         let spec = SessionSpec {
             task,
             role,
-            session: task.session(role, 0),
+            session: task.session(nexus_core::SeatId::first(role), 0),
             resume: false,
             workspace: self.path("project"),
             system_prompt: persona(role),

@@ -18,7 +18,7 @@ pub(super) async fn answer(State(service): Shared, headers: HeaderMap, body: Byt
         return not_json();
     };
     let seen = look(&body);
-    let reply = consider(&service, "/v1/messages", headers, &seen, body);
+    let reply = consider(&service, "/v1/messages", headers, &seen, body).await;
     match &reply.fault {
         Some(fault) if reply.text.is_none() => fail(fault).await,
         fault if seen.streaming => {

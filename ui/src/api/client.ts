@@ -5,7 +5,17 @@
 import createClient from 'openapi-fetch';
 import { platform } from '../platform';
 import type { paths } from './schema';
-import type { Action, Answer, Caps, NewTask, Problem, Role } from './types';
+import type {
+  Action,
+  Answer,
+  Caps,
+  NewTask,
+  PlanBody,
+  Priority,
+  Problem,
+  Role,
+  SayBody,
+} from './types';
 
 export class ApiError extends Error {
   readonly problem: Problem;
@@ -58,6 +68,20 @@ export const api = {
   task: (id: string) => met(GET('/api/v1/tasks/{id}', at(id))),
   timeline: (id: string) => met(GET('/api/v1/tasks/{id}/timeline', at(id))),
   messages: (id: string) => met(GET('/api/v1/tasks/{id}/messages', at(id))),
+  say: (id: string, body: SayBody) => met(POST('/api/v1/tasks/{id}/messages', { ...at(id), body })),
+  setPlan: (id: string, body: PlanBody) => met(PUT('/api/v1/tasks/{id}/plan', { ...at(id), body })),
+  team: () => met(GET('/api/v1/team')),
+  setPriority: (id: string, priority: Priority) =>
+    met(POST('/api/v1/tasks/{id}/priority', { ...at(id), body: { priority } })),
+  unchain: (id: string) => met(POST('/api/v1/tasks/{id}/unchain', at(id))),
+  templates: (folder: string) => met(GET('/api/v1/templates', { params: { query: { folder } } })),
+  fill: (name: string, folder: string, fields: Record<string, string>) =>
+    met(
+      POST('/api/v1/templates/{name}/fill', {
+        params: { path: { name } },
+        body: { folder, fields },
+      }),
+    ),
   diff: (id: string, path?: string) =>
     met(
       GET('/api/v1/tasks/{id}/diff', {

@@ -465,7 +465,8 @@ export interface paths {
         /** The messages of a task, oldest first. */
         get: operations["messages"];
         put?: never;
-        post?: never;
+        /** Tells an agent something, or the whole team. */
+        post: operations["say"];
         delete?: never;
         options?: never;
         head?: never;
@@ -483,6 +484,41 @@ export interface paths {
         put?: never;
         /** Stops a task's agents and keeps everything. */
         post: operations["pause"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{id}/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The plan of a task, with what such steps took before. */
+        get: operations["get_plan"];
+        /** Plans what is not begun yet anew. All that is wrong with the plan is told at once. */
+        put: operations["edit_plan"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{id}/priority": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Says how urgent a task is. */
+        post: operations["set_priority"];
         delete?: never;
         options?: never;
         head?: never;
@@ -583,6 +619,40 @@ export interface paths {
         };
         /** What happened to a task, oldest first. */
         get: operations["timeline"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{id}/unchain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets a task wait for no other task any more. */
+        post: operations["unchain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/team": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The agents at work, and those that wait to go on, of all tasks. */
+        get: operations["team"];
         put?: never;
         post?: never;
         delete?: never;
@@ -783,6 +853,11 @@ export interface components {
              */
             turn_number: number;
         };
+        /**
+         * @description Who decided, or changed a plan.
+         * @enum {string}
+         */
+        AuthorView: "rules" | "prime" | "person";
         /** @description Everything the board needs to draw itself, and the point from which to listen. */
         Board: {
             /** @description Prime, Aria, Code, Alpha, Beta. */
@@ -865,6 +940,14 @@ export interface components {
             /** @enum {string} */
             type: "live";
         } | {
+            /** Format: int64 */
+            seq: number;
+            /** Format: uuid */
+            task_id: string;
+            text: string;
+            /** @enum {string} */
+            type: "thinking";
+        } | {
             holds: components["schemas"]["HoldView"][];
             projects: components["schemas"]["ProjectView"][];
             /** Format: int64 */
@@ -886,6 +969,24 @@ export interface components {
             checks: components["schemas"]["EvidenceView"][];
             tree: string;
         };
+        /** @description What was decided about a step that was handed in. */
+        DecisionView: {
+            /** Format: date-time */
+            at: string;
+            by: components["schemas"]["AuthorView"];
+            reason: string;
+            /** @description accept, retry, replan, ask. */
+            ruling: string;
+            /** Format: int32 */
+            step: number;
+            /** Format: int32 */
+            turn: number;
+        };
+        /**
+         * @description What became of a message.
+         * @enum {string}
+         */
+        DeliveryView: "shown" | "read" | "waiting" | "nobody";
         /**
          * @description How much a difference matters.
          * @enum {string}
@@ -944,6 +1045,30 @@ export interface components {
             owned: boolean;
             /** @description Everything a Claude task needs is there. */
             ready: boolean;
+        };
+        /** @description What something is thought to take. A guess, and shown as one. */
+        EstimateView: {
+            /**
+             * Format: double
+             * @description `null` where no price is known.
+             */
+            cost_usd?: number | null;
+            /**
+             * Format: int64
+             * @description The longest chain of steps that wait for each other: what it takes when everything
+             *     that may run side by side does.
+             */
+            critical_seconds: number;
+            /**
+             * Format: int32
+             * @description How many finished steps the guess is made from; 0 for a planner's guess.
+             */
+            samples: number;
+            /**
+             * Format: int64
+             * @description Working time of agents, all steps added up.
+             */
+            seconds: number;
         };
         /** @description One check NEXUS ran. */
         EvidenceView: {
@@ -1044,6 +1169,26 @@ export interface components {
             problem: string;
             severity: string;
             suggestion?: string | null;
+        };
+        /** @description Something in a change that somebody has to look at. */
+        FlagView: {
+            /** @description A stable name, such as `assertion_deleted`. */
+            kind: string;
+            /** @description The line that shows it; empty where it is about the whole file. */
+            line: string;
+            path: string;
+            role: components["schemas"]["RoleView"];
+            /**
+             * Format: int32
+             * @description In which round it was noticed.
+             */
+            round: number;
+            /** Format: int32 */
+            step: number;
+            /** @description What was noticed, in words. */
+            text: string;
+            /** @description Tests or checks prove less than before. */
+            weakens_proof: boolean;
         };
         /** @description A folder to look at or to add. */
         FolderBody: {
@@ -1149,20 +1294,37 @@ export interface components {
              */
             value?: number | null;
         };
+        /**
+         * @description Where the result of a step that was done side by side with others is.
+         * @enum {string}
+         */
+        MergeView: "due" | "merging" | "mending";
         /** @description A message on the bus. */
         MessageView: {
             /** Format: date-time */
             at: string;
+            delivery: components["schemas"]["DeliveryView"];
             from: string;
             id: string;
             /** @description The whole message in the published schema. */
             json: Record<string, never>;
             /** @description `assignment`, `response` or `note`. */
             kind: string;
+            read_by: components["schemas"]["RoleView"][];
             structured: boolean;
             /** @description The message in Markdown. Untrusted text. */
             text: string;
             to: string;
+        };
+        /** @description Something the task has reached, or is going to. */
+        MilestoneView: {
+            /**
+             * Format: date-time
+             * @description `null` while it is not reached.
+             */
+            at?: string | null;
+            /** @description What it is, in a few words. */
+            name: string;
         };
         /** @description A new task. */
         NewTask: {
@@ -1217,36 +1379,120 @@ export interface components {
             /** @description Nobody can answer questions: what would be asked is denied and reported. */
             unattended?: boolean;
         };
+        /** @description Two steps under way at the same time that have to do with the same file. */
+        OverlapView: {
+            /** @description Both have written it. Otherwise one has, and the other's plan names it. */
+            by_both: boolean;
+            /** Format: int32 */
+            first: number;
+            path: string;
+            /** Format: int32 */
+            second: number;
+        };
         /**
          * @description Why a task is paused.
          * @enum {string}
          */
-        PauseView: "person" | "budget" | "tokens" | "time" | "turns" | "day" | "unsure";
+        PauseView: "person" | "budget" | "tokens" | "time" | "turns" | "day" | "unsure" | "plan";
         /**
          * @description How freely the agents may act.
          * @enum {string}
          */
         PermissionsView: "ask" | "workspace" | "all";
+        /** @description A plan as the person wants it. */
+        PlanBody: {
+            steps: components["schemas"]["PlanStepView"][];
+            /**
+             * Format: int32
+             * @description The version that was edited. An edit of an older one is refused.
+             */
+            version: number;
+        };
         /**
          * @description Who makes the plan.
          * @enum {string}
          */
         PlannerView: "standard" | "openai" | "claude";
-        /** @description A step of a plan that nobody has begun. */
+        /** @description A step as it is planned. */
         PlanStepView: {
             /** @description Steps that have to be done first. */
-            after: number[];
-            /** @description Commands that prove it, as they are told to the agent. */
-            checks: string[];
-            description: string;
-            /** Format: int32 */
+            after?: number[];
+            /** @description It was begun, so it stays as it is. What is sent here is not looked at. */
+            begun?: boolean;
+            /** @description Checks that prove it, as command lines. */
+            checks?: string[];
+            description?: string;
+            /** Format: int64 */
+            estimate_seconds?: number | null;
+            /** Format: double */
+            estimate_usd?: number | null;
+            /**
+             * Format: int32
+             * @description Unique in the plan.
+             */
             id: number;
-            /** @description `analysis`, `implementation`, `tests` or `validation`. */
-            kind: string;
-            /** @description Files and folders it may touch; empty where it may touch anything. */
-            paths: string[];
-            role: components["schemas"]["RoleView"];
+            /** @description analysis, implementation, tests, validation. Says who takes it. */
+            kind: components["schemas"]["StepKindView"];
+            /**
+             * Format: int32
+             * @description How often a failed attempt is tried again; `null` for what the role usually gets.
+             */
+            max_retries?: number | null;
+            /** @description Files and folders it may touch; empty for anything. */
+            paths?: string[];
+            priority?: components["schemas"]["PriorityView"];
+            /**
+             * @description What goes in, what must come out, and within which bounds: `input_data`,
+             *     `expected_output`, `constraints`.
+             */
+            requirements?: unknown;
+            role?: components["schemas"]["RoleView"] | null;
             title: string;
+        };
+        /** @description The plan of a task, as it is now. */
+        PlanView: {
+            /** @description May be edited now. */
+            editable: boolean;
+            estimate?: components["schemas"]["EstimateView"] | null;
+            /** @description The plan has to be looked at before any agent begins. */
+            plan_first: boolean;
+            steps: components["schemas"]["PlanStepView"][];
+            usual?: components["schemas"]["EstimateView"] | null;
+            /**
+             * Format: int32
+             * @description Counts the plans the task has had; 0 while there is none.
+             */
+            version: number;
+            /** @description The person has still to say yes to it. The question is among the task's questions. */
+            waiting: boolean;
+        };
+        /** @description A task that another one waits for. */
+        PredecessorView: {
+            /**
+             * @description How it ended without being done: then it is waited for in vain until the person does
+             *     something about it.
+             */
+            ended?: string | null;
+            /** Format: uuid */
+            id: string;
+            /** @description `T-3`. */
+            name: string;
+            state: components["schemas"]["TaskStateView"];
+        };
+        /** @description What NEXUS Prime used in a task. The supervisor itself uses nothing: it is rules. */
+        PrimeView: {
+            /** Format: int32 */
+            calls: number;
+            /** Format: double */
+            cost_usd?: number | null;
+            /** @description The model that was asked last; `null` when none was. */
+            model?: string | null;
+            /** Format: int64 */
+            tokens: number;
+        };
+        /** @description How urgent a task is to be. */
+        PriorityBody: {
+            priority: components["schemas"]["PriorityView"];
         };
         /**
          * @description How urgent a task or a step is.
@@ -1265,6 +1511,18 @@ export interface components {
             /** @description `docs/errors.md#<code>`. */
             type: string;
         };
+        /** @description How far the task is: finished steps, weighed by what the plan says each takes. */
+        ProgressView: {
+            /**
+             * Format: double
+             * @description From 0 to 1; `null` while there is no plan.
+             */
+            share?: number | null;
+            /** Format: int32 */
+            steps: number;
+            /** Format: int32 */
+            steps_done: number;
+        };
         /** @description A folder NEXUS was given. */
         ProjectView: {
             /** Format: uuid */
@@ -1280,7 +1538,7 @@ export interface components {
          * @description What sort of answer a question takes.
          * @enum {string}
          */
-        QuestionKindView: "tool" | "open" | "rounds";
+        QuestionKindView: "tool" | "open" | "rounds" | "plan" | "handed_in";
         /**
          * @description A seat of the team.
          * @enum {string}
@@ -1303,6 +1561,60 @@ export interface components {
             project_name?: string | null;
             scope: components["schemas"]["RuleScopeView"];
             tool: string;
+        };
+        /** @description A message of the person. */
+        SayBody: {
+            /** @description Text files that go with it, as absolute paths. */
+            files?: string[];
+            text: string;
+            /** @description prime, aria, code, alpha, beta or team. */
+            to: string;
+            /**
+             * @description Interrupt whoever it is for. Otherwise it is read when the agent looks, or at the end
+             *     of its turn.
+             */
+            urgent?: boolean;
+        };
+        /** @description An agent at work, or the seat of one, as it is right now. */
+        SeatView: {
+            /**
+             * Format: int64
+             * @description How long its conversation is, as of its latest request to the model.
+             */
+            context_tokens?: number | null;
+            /** Format: double */
+            cost_usd?: number | null;
+            /**
+             * Format: date-time
+             * @description When something last came from its program.
+             */
+            heard_at?: string | null;
+            /** @description It works in a copy of its own. */
+            lane: boolean;
+            object?: string | null;
+            role: components["schemas"]["RoleView"];
+            /** @description The seat's short name: `code`, `code-2`. */
+            seat: string;
+            /** @description It has said nothing for longer than it usually may, and nobody is waited for. */
+            stalled: boolean;
+            /** Format: date-time */
+            started_at?: string | null;
+            /** @description starting, thinking, tool, needs_you, stopping, handed_in, parked, idle. */
+            state: string;
+            /** Format: int32 */
+            step?: number | null;
+            step_title?: string | null;
+            /** Format: uuid */
+            task_id: string;
+            task_name: string;
+            /** @description The name people read: `Code`, `Code 2`. */
+            title: string;
+            /** Format: int64 */
+            tokens: number;
+            /** @description The tool it uses now, and what it is applied to. */
+            tool?: string | null;
+            /** Format: int32 */
+            turn?: number | null;
         };
         /**
          * @description Where a conversation is.
@@ -1331,6 +1643,8 @@ export interface components {
              */
             pid?: number | null;
             role: components["schemas"]["RoleView"];
+            /** @description `Code`, `Code 2`. */
+            seat: string;
             state: components["schemas"]["SessionStateView"];
             /** Format: uuid */
             task_id: string;
@@ -1382,12 +1696,19 @@ export interface components {
          * @enum {string}
          */
         StandingView: "no_checks" | "green" | "broken_by_us" | "red_before";
+        /**
+         * @description What a step is for.
+         * @enum {string}
+         */
+        StepKindView: "analysis" | "implementation" | "tests" | "validation";
         /** @description A step with its attempts. */
         StepView: {
+            after: number[];
             /** Format: int32 */
             attempts: number;
             /** Format: double */
             cost_usd?: number | null;
+            description: string;
             /** Format: int64 */
             duration_ms: number;
             findings: components["schemas"]["FindingView"][];
@@ -1397,9 +1718,19 @@ export interface components {
             id: number;
             /** @description `analysis`, `implementation`, `tests` or `validation`. */
             kind: string;
+            /** @description It works in a copy of its own. */
+            lane: boolean;
+            /**
+             * Format: int32
+             * @description The step whose conflict it mends.
+             */
+            mends?: number | null;
+            merge?: components["schemas"]["MergeView"] | null;
             /** @description The latest milestone it reported. */
             progress?: string | null;
             role: components["schemas"]["RoleView"];
+            /** @description The seat it was given: `Code`, `Code 2`. `null` while it is not begun in this round. */
+            seat?: string | null;
             state: components["schemas"]["StageStateView"];
             /** @description `false` when the agent only wrote text and NEXUS put it into the form. */
             structured: boolean;
@@ -1412,6 +1743,8 @@ export interface components {
             trouble?: string | null;
             /** @description `pass` or `fail`, from Beta. */
             verdict?: string | null;
+            /** @description Files it is known to have written. */
+            written: string[];
         };
         /** @description A task as a card on the board. */
         TaskCard: {
@@ -1420,6 +1753,11 @@ export interface components {
             active_role?: components["schemas"]["RoleView"] | null;
             /** @description A turn was cut off and what it used is not known: tokens and cost are the least. */
             at_least: boolean;
+            /**
+             * Format: int32
+             * @description How many agents are at work on it.
+             */
+            at_work: number;
             /** Format: double */
             budget_usd?: number | null;
             /**
@@ -1436,6 +1774,11 @@ export interface components {
             ended_at?: string | null;
             /** Format: int32 */
             files_changed?: number | null;
+            /**
+             * Format: int32
+             * @description How many things in its changes somebody has to look at.
+             */
+            flags: number;
             hold?: components["schemas"]["HoldView"] | null;
             /** Format: uuid */
             id: string;
@@ -1450,10 +1793,17 @@ export interface components {
             /** @description Why it is where it is, or what the agent holding the ball does, in a few words. */
             note: string;
             paused?: components["schemas"]["PauseView"] | null;
+            priority: components["schemas"]["PriorityView"];
+            progress: components["schemas"]["ProgressView"];
             /** Format: uuid */
             project_id: string;
             project_name: string;
             question?: components["schemas"]["ApprovalView"] | null;
+            /**
+             * Format: int32
+             * @description Where it is in the queue, from 1; `null` when something else than a place is waited for.
+             */
+            queue_place?: number | null;
             /** @description It was started and waits for a free place. */
             queued: boolean;
             stages: components["schemas"]["StageView"][];
@@ -1469,6 +1819,8 @@ export interface components {
             tokens: number;
             /** Format: date-time */
             updated_at: string;
+            /** @description Tasks that have to be done before this one is begun, and are not. */
+            waits_for: components["schemas"]["PredecessorView"][];
         };
         /**
          * @description Where a task stands. Spelled the same in JSON, on the command line and on the board.
@@ -1484,21 +1836,27 @@ export interface components {
             checklist?: components["schemas"]["ChecklistItemView"][];
             /** @description Files that changed in the person's folder meanwhile and stop an accept. */
             conflicts: string[];
+            decisions: components["schemas"]["DecisionView"][];
             evidence?: components["schemas"]["CheckRunView"] | null;
             /** @description Why the task failed or is paused, with the next step. */
             failure?: string | null;
             /** @description `project`, `provider`, `environment` or `agent`, when the task failed. */
             failure_kind?: string | null;
             files: components["schemas"]["FileChangeView"][];
+            flags: components["schemas"]["FlagView"][];
             folder: string;
             /** @description What the person allowed for the rest of the task. */
             grants: components["schemas"]["GrantView"][];
             /** Format: int32 */
             max_rounds: number;
+            milestones: components["schemas"]["MilestoneView"][];
             /** @description `true` when any command may run on this machine without being contained. */
             not_contained: boolean;
+            overlaps: components["schemas"]["OverlapView"][];
             permissions: components["schemas"]["PermissionsView"];
+            plan: components["schemas"]["PlanView"];
             planner: components["schemas"]["PlannerView"];
+            prime: components["schemas"]["PrimeView"];
             questions: components["schemas"]["ApprovalView"][];
             /** Format: int32 */
             round: number;
@@ -1512,6 +1870,7 @@ export interface components {
             stuck_unasked: boolean;
             /** @description The outcome in Beta's or the last agent's own words: a claim. */
             summary?: string | null;
+            terms: components["schemas"]["TermsView"];
             /** @description The wish, whole. */
             text: string;
             /** @description Beta said fail and the rounds are used up. */
@@ -2450,6 +2809,39 @@ export interface operations {
             };
         };
     };
+    say: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SayBody"];
+            };
+        };
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCard"];
+                };
+            };
+        };
+    };
     pause: {
         parameters: {
             query?: never;
@@ -2460,6 +2852,101 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCard"];
+                };
+            };
+        };
+    };
+    get_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+        };
+    };
+    edit_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanBody"];
+            };
+        };
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanView"];
+                };
+            };
+        };
+    };
+    set_priority: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PriorityBody"];
+            };
+        };
         responses: {
             "4XX": {
                 headers: {
@@ -2654,6 +3141,54 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TimelineItem"][];
+                };
+            };
+        };
+    };
+    unchain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskCard"];
+                };
+            };
+        };
+    };
+    team: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SeatView"][];
                 };
             };
         };

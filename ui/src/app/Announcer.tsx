@@ -4,6 +4,7 @@ import type { Hold, TaskCard } from '../api/types';
 import { pausedByItself } from '../board/columns';
 import { holdNames } from '../limits/Holds';
 import { pauseWords } from '../limits/pause';
+import { atMostEvery } from '../live/sparingly';
 import { useLive } from '../live/store';
 import css from './Announcer.module.css';
 
@@ -37,6 +38,19 @@ export function held(before: readonly Hold[], after: readonly Hold[]): string | 
   return before.length > 0 && after.length === 0 ? 'Work goes on' : null;
 }
 
+/** What is worth saying when nothing else is: that a task came nearer to its end. */
+export function advanced(before: Cards, after: Cards): string | null {
+  const card = Object.values(after).find((each) => {
+    const was = before[each.id];
+    return was !== undefined && each.progress.steps_done > was.progress.steps_done;
+  });
+  if (!card) return null;
+  return `${card.name}: ${card.progress.steps_done} of ${card.progress.steps} steps are done`;
+}
+
+/** One line at most in so long: whoever listens has something else to do, too. */
+export const CALM_EVERY_MS = 10_000;
+
 const endings: Partial<Record<TaskCard['state'], string>> = {
   review: 'is ready for your review',
   done: 'is done',
@@ -46,21 +60,35 @@ const endings: Partial<Record<TaskCard['state'], string>> = {
 export function Announcer() {
   const [urgent, setUrgent] = useState('');
   const [calm, setCalm] = useState('');
-  useEffect(
-    () =>
-      useLive.subscribe((now, was) => {
-        // The first board is no news.
-        if (!was.loaded) return;
-        const closed = now.holds === was.holds ? null : held(was.holds, now.holds);
-        if (closed) setCalm(closed);
-        if (now.cards === was.cards) return;
-        const question = asked(was.cards, now.cards);
-        const ending = arrived(was.cards, now.cards);
-        if (question) setUrgent(question);
-        if (ending) setCalm(ending);
-      }),
-    [],
-  );
+  useEffect(() => {
+    let next = { text: '', matters: false };
+    const speech = atMostEvery(CALM_EVERY_MS, () => {
+      setCalm(next.text);
+      next = { text: '', matters: false };
+    });
+    const say = (text: string, matters: boolean) => {
+      // How far one task is does not take the place of another one's end.
+      if (!matters && next.matters) return;
+      next = { text, matters };
+      speech.ask();
+    };
+    const leave = useLive.subscribe((now, was) => {
+      // The first board is no news.
+      if (!was.loaded) return;
+      const closed = now.holds === was.holds ? null : held(was.holds, now.holds);
+      if (closed) say(closed, true);
+      if (now.cards === was.cards) return;
+      const question = asked(was.cards, now.cards);
+      if (question) setUrgent(question);
+      const ending = arrived(was.cards, now.cards);
+      const progress = ending ?? advanced(was.cards, now.cards);
+      if (progress) say(progress, ending !== null);
+    });
+    return () => {
+      leave();
+      speech.stop();
+    };
+  }, []);
   return (
     <div className={css.unseen}>
       <div role="alert" aria-live="assertive" data-testid="said-at-once">

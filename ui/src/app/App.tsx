@@ -14,6 +14,7 @@ import { useShortcuts } from './shortcuts';
 
 const InsightsPage = lazy(() => import('../insights/InsightsPage'));
 const TaskPage = lazy(() => import('../task/TaskPage'));
+const AgentsPage = lazy(() => import('../team/AgentsPage'));
 const AllowedPage = lazy(() => import('../allowed/AllowedPage'));
 const DoctorPage = lazy(() => import('../doctor/DoctorPage'));
 
@@ -33,6 +34,7 @@ export function App() {
             <Switch>
               <Route path="/" component={BoardPage} />
               <Route path="/inbox" component={InboxPage} />
+              <Route path="/agents" component={AgentsPage} />
               <Route path="/allowed" component={AllowedPage} />
               <Route path="/insights" component={InsightsPage} />
               <Route path="/doctor" component={DoctorPage} />

@@ -1,9 +1,8 @@
 /** The one dialog that is open, if any. */
 import { Button, Group, Modal, Text, Textarea } from '@mantine/core';
-import { useState } from 'react';
+import { lazy, Suspense, useState } from 'react';
 import { ApiError, api } from '../api/client';
 import type { Role, TaskCard } from '../api/types';
-import { Composer } from '../compose/Composer';
 import { FolderSheet, PathDialog } from '../compose/FolderSheet';
 import { DayCaps, TaskCaps } from '../limits/CapsDialog';
 import { plural } from '../parts/format';
@@ -12,13 +11,20 @@ import { run, sayProblem, take } from './commands';
 import { close, useDesk } from './desk';
 import { shortcuts } from './shortcuts';
 
+const Composer = lazy(() => import('../compose/Composer'));
+const SayDialog = lazy(() => import('../say/SayDialog'));
+
 export function Dialogs() {
   const dialog = useDesk((desk) => desk.dialog);
   switch (dialog?.type) {
     case undefined:
       return null;
     case 'composer':
-      return <Composer />;
+      return (
+        <Suspense>
+          <Composer />
+        </Suspense>
+      );
     case 'folder':
       return <FolderSheet key={dialog.path} path={dialog.path} />;
     case 'path':
@@ -35,6 +41,12 @@ export function Dialogs() {
       return <DayCaps resume={dialog.resume} />;
     case 'replace_session':
       return <ReplaceSession card={dialog.card} role={dialog.role} />;
+    case 'say':
+      return (
+        <Suspense>
+          <SayDialog card={dialog.card} to={dialog.to} />
+        </Suspense>
+      );
     case 'shortcuts':
       return <Shortcuts />;
   }

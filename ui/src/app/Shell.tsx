@@ -16,6 +16,7 @@ import {
   ShieldCheck,
   Stethoscope,
   Sun,
+  Users,
 } from 'lucide-react';
 import type { ReactNode } from 'react';
 import { Link, useLocation, useSearchParams } from 'wouter';
@@ -208,6 +209,12 @@ function Rail() {
         icon={<Inbox size={16} aria-hidden />}
         here={path === '/inbox'}
         count={waiting}
+      />
+      <RailLink
+        href="/agents"
+        name="Agents"
+        icon={<Users size={16} aria-hidden />}
+        here={path === '/agents'}
       />
       <RailLink
         href="/allowed"

@@ -2,7 +2,7 @@
 import { Button } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { ApiError, api, type PlainAction } from '../api/client';
-import type { Action, TaskCard } from '../api/types';
+import type { Action, Priority, TaskCard } from '../api/types';
 import { useLive, withCard } from '../live/store';
 import { show } from './desk';
 
@@ -66,6 +66,35 @@ export async function run(card: TaskCard, action: PlainAction): Promise<boolean>
   } catch (error) {
     sayProblem(`${card.name}: ${actionNames[action].replace('…', '')} did not work`, error);
     return false;
+  }
+}
+
+export const priorities: { value: Priority; label: string }[] = [
+  { value: 'critical', label: 'Critical' },
+  { value: 'high', label: 'High' },
+  { value: 'normal', label: 'Normal' },
+  { value: 'low', label: 'Low' },
+];
+
+export async function prioritise(card: TaskCard, priority: Priority): Promise<void> {
+  try {
+    take(await api.setPriority(card.id, priority));
+  } catch (error) {
+    sayProblem(`The priority of ${card.name} could not be changed`, error);
+  }
+}
+
+/** Lets it begin although what it waits for is not done. */
+export async function unchain(card: TaskCard): Promise<void> {
+  const { waits_for } = card;
+  try {
+    take(await api.unchain(card.id));
+    say(
+      `${card.name} waits no more`,
+      `It was waiting for ${waits_for.map((t) => t.name).join(', ')}.`,
+    );
+  } catch (error) {
+    sayProblem(`${card.name} still waits`, error);
   }
 }
 

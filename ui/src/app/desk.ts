@@ -1,6 +1,7 @@
 /** What lies open on the screen: dialogs and the draft. It belongs to this window, not to NEXUS. */
 import { create } from 'zustand';
-import type { Permissions, Planner, Role, TaskCard, Team } from '../api/types';
+import type { Permissions, Planner, Priority, Role, TaskCard, Team } from '../api/types';
+import type { Recipient } from '../say/words';
 
 export interface Draft {
   text: string;
@@ -16,6 +17,22 @@ export interface Draft {
   turns: number | '';
   /** Hours in which a question has to be answered; empty for a day. */
   answerHours: number | '';
+  /** The template it is made from; empty for free text. */
+  template: string;
+  /** What was filled into the template, by the names of its fields. */
+  fields: Record<string, string>;
+  /** `null` for what the template says, or the usual. */
+  priority: Priority | null;
+  /** The plan is to be looked at before anything is begun. */
+  planFirst: boolean;
+  /** How many agents of a role side by side; empty for the usual. */
+  seats: number | '';
+  /** `null` for what the template says. */
+  checklist: string[] | null;
+  /** Names of the tasks that have to be done first. */
+  after: string[];
+  /** What those handed over is told to the team. */
+  shares: boolean;
 }
 
 export const emptyDraft: Draft = {
@@ -30,6 +47,14 @@ export const emptyDraft: Draft = {
   minutes: '',
   turns: '',
   answerHours: '',
+  template: '',
+  fields: {},
+  priority: null,
+  planFirst: false,
+  seats: '',
+  checklist: null,
+  after: [],
+  shares: false,
 };
 
 export type Dialog =
@@ -43,6 +68,8 @@ export type Dialog =
   | { type: 'caps'; card: TaskCard; resume?: boolean }
   | { type: 'today'; resume?: TaskCard }
   | { type: 'replace_session'; card: TaskCard; role: Role }
+  /** Writing to the team of a task. */
+  | { type: 'say'; card: TaskCard; to?: Recipient }
   | { type: 'shortcuts' };
 
 interface Desk {

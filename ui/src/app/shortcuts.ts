@@ -12,7 +12,8 @@ export const shortcuts: readonly [string, string][] = [
   ['n', 'Next task that needs you'],
   ['g b', 'Board'],
   ['g i', 'Inbox'],
-  ['g a', 'What is allowed'],
+  ['g a', 'Agents'],
+  ['g l', 'What is allowed'],
   ['g n', 'Insights'],
   ['g d', 'Doctor'],
   ['← ↑ ↓ →, h j k l', 'Move between the cards'],
@@ -20,7 +21,7 @@ export const shortcuts: readonly [string, string][] = [
   ['s', 'Start or pause the card'],
   ['m', 'All commands of the card'],
   ['Space', 'Lift a card; arrows move it, Space drops it'],
-  ['v s / a / m / c / d', 'Summary, activity, messages, changes, details of a task'],
+  ['v s / a / p / m / c / d', 'Summary, activity, plan, messages, changes, details of a task'],
   ['Esc', 'Back to the board'],
   ['Ctrl Enter', 'Start the task, send the request'],
   ['?', 'This list'],
@@ -29,6 +30,7 @@ export const shortcuts: readonly [string, string][] = [
 export const tabKeys: Record<string, string> = {
   s: 'summary',
   a: 'activity',
+  p: 'plan',
   m: 'messages',
   c: 'changes',
   d: 'details',
@@ -68,7 +70,8 @@ export function useShortcuts() {
     const second: Record<string, () => void> = {
       'g b': () => go('/'),
       'g i': () => go('/inbox'),
-      'g a': () => go('/allowed'),
+      'g a': () => go('/agents'),
+      'g l': () => go('/allowed'),
       'g n': () => go('/insights'),
       'g d': () => go('/doctor'),
     };

@@ -1,16 +1,14 @@
 /** A task on the board. The order of its lines is the same on every card. */
-import { Menu } from '@mantine/core';
-import { Ellipsis } from 'lucide-react';
 import { memo, type ReactNode } from 'react';
 import { useLocation } from 'wouter';
-import type { TaskCard as Card, Standing } from '../api/types';
-import { actionNames, give } from '../app/commands';
-import { show } from '../app/desk';
+import type { TaskCard as Card, QuestionKind, Standing } from '../api/types';
+import { give } from '../app/commands';
 import { HoldTag } from '../limits/Holds';
 import { type Act, pauseWords, wayOn } from '../limits/pause';
 import { useNow } from '../live/clock';
 import { useLive } from '../live/store';
 import { ago, elapsed, plural, tokens, usd } from '../parts/format';
+import { AtWork, FlagsTag, PriorityTag, ProgressLine, QueueTag, WaitsTag } from '../parts/Marks';
 import { object } from '../parts/question';
 import { StageRail } from '../parts/Seat';
 import { PracticeTag, Tag } from '../parts/Tag';
@@ -18,6 +16,7 @@ import { visible } from '../parts/visible';
 import type { Meaning } from '../theme/tokens';
 import { pausedByItself } from './columns';
 import css from './TaskCard.module.css';
+import { CardMenu } from './TaskMenu';
 
 export const TaskCard = memo(function TaskCard({ card }: { card: Card }) {
   const [, go] = useLocation();
@@ -27,8 +26,9 @@ export const TaskCard = memo(function TaskCard({ card }: { card: Card }) {
       <header className={css.top}>
         <span className={css.id}>{card.name}</span>
         <span className={css.project}>{card.project_name}</span>
+        <PriorityTag priority={card.priority} />
         <PracticeTag team={card.team} />
-        <CardMenu card={card} open={open} />
+        <CardMenu card={card} className={css.menu} open={open} />
       </header>
       <h3 className={css.title}>
         <a
@@ -43,7 +43,8 @@ export const TaskCard = memo(function TaskCard({ card }: { card: Card }) {
         </a>
       </h3>
       <NowLine card={card} />
-      <StageRail stages={card.stages} />
+      {card.stages.length > 0 ? <StageRail stages={card.stages} /> : null}
+      {showsProgress(card) ? <ProgressLine card={card} /> : null}
       <Reason card={card} />
       <footer className={css.foot}>
         <Spent card={card} />
@@ -52,6 +53,10 @@ export const TaskCard = memo(function TaskCard({ card }: { card: Card }) {
     </article>
   );
 });
+
+/** Before it and after it the place on the board says as much. */
+const showsProgress = (card: Card) =>
+  card.started_at != null && ['working', 'needs_you', 'paused', 'failed'].includes(card.state);
 
 /** What the agent holding the ball does: the tool and its object. */
 function NowLine({ card }: { card: Card }) {
@@ -111,7 +116,9 @@ function Reason({ card }: { card: Card }) {
       </Tag>,
     );
   }
-  if (card.state === 'backlog' && card.note) parts.push(<span key="why">{card.note}</span>);
+  if (card.waits_for.length > 0) parts.push(<WaitsTag key="waits" card={card} />);
+  if (card.queue_place != null) parts.push(<QueueTag key="queue" card={card} />);
+  else if (card.state === 'backlog' && card.note) parts.push(<span key="why">{card.note}</span>);
   if (card.state === 'cancelled')
     parts.push(
       <Tag key="x" meaning="plain">
@@ -127,6 +134,10 @@ function Reason({ card }: { card: Card }) {
   if (card.state === 'review' && card.standing) {
     parts.push(<StandingTag key="standing" standing={card.standing} />);
   }
+  if (card.flags > 0 && card.state !== 'done' && card.state !== 'cancelled') {
+    parts.push(<FlagsTag key="flags" flags={card.flags} />);
+  }
+  if (card.at_work > 1) parts.push(<AtWork key="work" card={card} />);
   const changed = card.state === 'review' || card.state === 'done';
   if (changed && card.files_changed != null) {
     parts.push(
@@ -138,7 +149,13 @@ function Reason({ card }: { card: Card }) {
   return parts.length > 0 ? <p className={css.reason}>{parts}</p> : null;
 }
 
-const asks = { tool: 'Approval', open: 'Question', rounds: 'Another round?' } as const;
+const asks: Record<QuestionKind, string> = {
+  tool: 'Approval',
+  open: 'Question',
+  rounds: 'Another round?',
+  plan: 'Plan to approve',
+  handed_in: 'Good enough?',
+};
 
 function Asked({ card, at }: { card: Card; at: string }) {
   const now = useNow(10_000);
@@ -214,25 +231,4 @@ function nextAct(card: Card, open: () => void): Act | null {
     case 'cancelled':
       return null;
   }
-}
-
-function CardMenu({ card, open }: { card: Card; open: () => void }) {
-  return (
-    <Menu position="bottom-end" withinPortal>
-      <Menu.Target>
-        <button type="button" className={css.menu} aria-label={`Commands for ${card.name}`}>
-          <Ellipsis size={16} aria-hidden />
-        </button>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Item onClick={open}>Open</Menu.Item>
-        {card.actions.map((action) => (
-          <Menu.Item key={action} onClick={() => void give(card, action)}>
-            {actionNames[action]}
-          </Menu.Item>
-        ))}
-        <Menu.Item onClick={() => show({ type: 'caps', card })}>Caps…</Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
-  );
 }

@@ -6,15 +6,14 @@ import {
   Modal,
   NativeSelect,
   Radio,
-  SimpleGrid,
   Stack,
+  Switch,
   Textarea,
-  TextInput,
 } from '@mantine/core';
 import { useState } from 'react';
 import { useLocation } from 'wouter';
 import { api } from '../api/client';
-import type { Permissions, Planner, Team } from '../api/types';
+import type { Permissions, Project, Team, Template } from '../api/types';
 import { sayProblem, take } from '../app/commands';
 import { close, type Draft, edit, useDesk } from '../app/desk';
 import { useLive } from '../live/store';
@@ -22,9 +21,9 @@ import { Notice } from '../parts/Notice';
 import { NumberField } from '../parts/NumberField';
 import css from './Composer.module.css';
 import { chooseFolder } from './folders';
-
-/** What the server takes, so that a text that is too long is known before it is sent. */
-export const TEXT_LIMIT = 256 * 1024;
+import { MoreChoices } from './MoreChoices';
+import { chosenBelow, givenFields, madeOf, obstacle, requestOf, usual } from './request';
+import { TemplateChoice, TemplateForm, useTemplates } from './TemplateForm';
 
 const rights: { value: Permissions; label: string; description: string }[] = [
   {
@@ -46,76 +45,20 @@ const rights: { value: Permissions; label: string; description: string }[] = [
   },
 ];
 
-/** What stops the draft from being sent, in words; `null` when nothing does. */
-export function obstacle(draft: Draft, folders: readonly string[]): string | null {
-  if (draft.text.trim() === '') return 'Write what you want first.';
-  if (new TextEncoder().encode(draft.text).length > TEXT_LIMIT) {
-    return 'The text is longer than 256 KB. Put the long part into a file of the folder.';
-  }
-  if (!folders.includes(draft.folder)) return 'Choose the folder to work on.';
-  return null;
-}
-
-/** Limits are for one task: the next one begins with the usual ones. */
-const usual = { tokens: '', minutes: '', turns: '', answerHours: '' } as const;
-
-const chosenBelow = (draft: Draft) =>
-  draft.title !== '' ||
-  draft.planner !== 'standard' ||
-  [draft.tokens, draft.minutes, draft.turns, draft.answerHours].some((each) => each !== '');
-
-/** The caps of a new task. What is left empty is as usual. */
-export function limitsOf(draft: Draft) {
-  const given = (value: number | '', unit = 1) => (value === '' ? null : Math.round(value * unit));
-  return {
-    budget_usd: draft.budget === '' ? null : draft.budget,
-    max_tokens: given(draft.tokens),
-    max_seconds: given(draft.minutes, 60),
-    max_turns: given(draft.turns),
-    answer_within_seconds: given(draft.answerHours, 3_600),
-  };
-}
-
-export function Composer() {
-  const draft = useDesk((desk) => desk.draft);
+export default function Composer() {
+  const kept = useDesk((desk) => desk.draft);
   const projects = useLive((live) => live.projects);
-  // A choice that was kept with the draft is not kept out of sight.
-  const [more, setMore] = useState(() => chosenBelow(draft));
-  const [busy, setBusy] = useState<'start' | 'keep' | null>(null);
-  const [, go] = useLocation();
   const usable = projects.filter((project) => project.trusted);
   const folders = usable.map((project) => project.path);
   // A folder that is gone, or none yet: the first one is as good a guess as any.
-  const folder = folders.includes(draft.folder) ? draft.folder : (folders[0] ?? '');
+  const folder = folders.includes(kept.folder) ? kept.folder : (folders[0] ?? '');
+  const draft = { ...kept, folder };
   const practice = usable.find((project) => project.path === folder)?.practice === true;
   const team: Team = practice ? 'practice' : draft.team;
-  const stop = obstacle({ ...draft, folder }, folders);
-
-  const send = async (start: boolean) => {
-    if (stop || busy) return;
-    setBusy(start ? 'start' : 'keep');
-    try {
-      take(
-        await api.create({
-          text: draft.text.trim(),
-          title: draft.title.trim() || null,
-          folder,
-          team,
-          planner: draft.planner,
-          permissions: draft.permissions,
-          ...limitsOf(draft),
-          start,
-        }),
-      );
-      edit({ text: '', title: '', ...usual });
-      close();
-      go('/');
-    } catch (error) {
-      sayProblem('The task could not be made', error);
-    } finally {
-      setBusy(null);
-    }
-  };
+  const { data: templates } = useTemplates(practice ? '' : folder);
+  const template = templates?.templates.find((each) => each.name === draft.template) ?? null;
+  const stop = obstacle(draft, folders, template);
+  const { busy, send } = useSend(draft, team, template, stop);
 
   return (
     <Modal opened onClose={close} size="lg" title="New task">
@@ -132,115 +75,33 @@ export function Composer() {
         }}
       >
         <Stack gap="sm">
-          <Textarea
-            label="What do you want?"
-            placeholder="Say it as you would to a colleague: the goal, what must stay as it is, and how you will know that it is done."
-            autosize
-            minRows={5}
-            maxRows={14}
-            value={draft.text}
-            onChange={(event) => edit({ text: event.currentTarget.value })}
-            data-autofocus
-            data-testid="composer-text"
-          />
-          <Group gap="xs" align="flex-end" wrap="nowrap">
-            <NativeSelect
-              className={css.grow}
-              label="Folder"
-              value={folder}
-              onChange={(event) => edit({ folder: event.currentTarget.value })}
-              data={
-                usable.length === 0
-                  ? [{ value: '', label: 'No folder yet' }]
-                  : usable.map((project) => ({
-                      value: project.path,
-                      label: project.practice
-                        ? `${project.name} (practice, no AI)`
-                        : `${project.name}: ${project.path}`,
-                    }))
-              }
-              data-testid="composer-folder"
+          {team === 'practice' ? null : (
+            <TemplateChoice all={templates} chosen={template?.name ?? ''} />
+          )}
+          {template ? (
+            <TemplateForm key={template.name} template={template} draft={draft} />
+          ) : (
+            <Textarea
+              label="What do you want?"
+              placeholder="Say it as you would to a colleague: the goal, what must stay as it is, and how you will know that it is done."
+              autosize
+              minRows={5}
+              maxRows={14}
+              value={draft.text}
+              onChange={(event) => edit({ text: event.currentTarget.value })}
+              data-autofocus
+              data-testid="composer-text"
             />
-            <Button variant="default" h={36} onClick={() => void chooseFolder()}>
-              Other folder…
-            </Button>
-          </Group>
-          <Group gap="xs" grow align="flex-start">
-            <NativeSelect
-              label="Team"
-              value={team}
-              onChange={(event) => edit({ team: event.currentTarget.value as Team })}
-              data={[
-                { value: 'claude', label: 'Claude Code agents', disabled: practice },
-                { value: 'practice', label: 'Practice team (no AI)', disabled: !practice },
-              ]}
-              data-testid="composer-team"
-            />
-            <NumberField
-              label="Cost cap"
-              placeholder="none"
-              prefix="$"
-              decimalScale={2}
-              value={draft.budget}
-              onChange={(budget) => edit({ budget })}
-              data-testid="composer-budget"
-              disabled={team === 'practice'}
-            />
-          </Group>
+          )}
+          <FolderChoice usable={usable} folder={folder} />
+          <TeamChoice draft={draft} team={team} practice={practice} />
           {team === 'practice' ? (
             <Notice meaning="plain">
               Practice, no AI: a recorded run is played on the sample project. It changes real files
               in a copy and runs the real checks.
             </Notice>
           ) : (
-            <>
-              <Radio.Group
-                label="What the agents may do"
-                value={draft.permissions}
-                onChange={(value) => edit({ permissions: value as Permissions })}
-              >
-                <Stack gap={6} mt={4}>
-                  {rights.map((right) => (
-                    <Radio
-                      key={right.value}
-                      value={right.value}
-                      label={right.label}
-                      description={right.description}
-                      size="xs"
-                    />
-                  ))}
-                </Stack>
-              </Radio.Group>
-              <button
-                type="button"
-                className={css.more}
-                aria-expanded={more}
-                onClick={() => setMore(!more)}
-              >
-                {more ? 'Fewer choices' : 'Title, planner and limits'}
-              </button>
-              <Collapse expanded={more}>
-                <Group gap="xs" grow align="flex-start">
-                  <TextInput
-                    label="Title"
-                    placeholder="Taken from the text"
-                    maxLength={200}
-                    value={draft.title}
-                    onChange={(event) => edit({ title: event.currentTarget.value })}
-                  />
-                  <NativeSelect
-                    label="Planner"
-                    value={draft.planner}
-                    onChange={(event) => edit({ planner: event.currentTarget.value as Planner })}
-                    data={[
-                      { value: 'standard', label: 'Standard: analyse, implement, test, validate' },
-                      { value: 'openai', label: 'OpenAI-compatible model (needs a key)' },
-                    ]}
-                  />
-                </Group>
-                <Limits draft={draft} />
-              </Collapse>
-            </>
+            <Rights draft={draft} template={template} />
           )}
         </Stack>
         <Group justify="space-between" mt="md" gap="xs">
@@ -273,44 +134,128 @@ export function Composer() {
   );
 }
 
-/** At a cap the task pauses and asks. */
-function Limits({ draft }: { draft: Draft }) {
-  const field = (name: 'tokens' | 'minutes' | 'turns' | 'answerHours') => ({
-    value: draft[name],
-    onChange: (value: number | '') => edit({ [name]: value }),
-    'data-testid': `composer-${name}`,
-  });
+function useSend(draft: Draft, team: Team, template: Template | null, stop: string | null) {
+  const [busy, setBusy] = useState<'start' | 'keep' | null>(null);
+  const [, go] = useLocation();
+  const send = async (start: boolean) => {
+    if (stop || busy) return;
+    setBusy(start ? 'start' : 'keep');
+    try {
+      const filled = template
+        ? await api.fill(template.name, draft.folder, givenFields(template, draft.fields))
+        : null;
+      const request = requestOf(draft, template, filled);
+      take(await api.create({ ...request, folder: draft.folder, team, start }));
+      edit(usual);
+      close();
+      go('/');
+    } catch (error) {
+      sayProblem('The task could not be made', error);
+    } finally {
+      setBusy(null);
+    }
+  };
+  return { busy, send };
+}
+
+function FolderChoice({ usable, folder }: { usable: Project[]; folder: string }) {
   return (
-    <SimpleGrid cols={{ base: 1, xs: 2 }} spacing="xs" mt="sm">
-      <NumberField
-        label="Tokens"
-        description="Pauses and asks at so many"
-        placeholder="no cap"
-        allowDecimal={false}
-        thousandSeparator=" "
-        step={10_000}
-        {...field('tokens')}
+    <Group gap="xs" align="flex-end" wrap="nowrap">
+      <NativeSelect
+        className={css.grow}
+        label="Folder"
+        value={folder}
+        onChange={(event) => edit({ folder: event.currentTarget.value })}
+        data={
+          usable.length === 0
+            ? [{ value: '', label: 'No folder yet' }]
+            : usable.map((project) => ({
+                value: project.path,
+                label: project.practice
+                  ? `${project.name} (practice, no AI)`
+                  : `${project.name}: ${project.path}`,
+              }))
+        }
+        data-testid="composer-folder"
+      />
+      <Button variant="default" h={36} onClick={() => void chooseFolder()}>
+        Other folder…
+      </Button>
+    </Group>
+  );
+}
+
+function TeamChoice(props: { draft: Draft; team: Team; practice: boolean }) {
+  const { draft, team, practice } = props;
+  return (
+    <Group gap="xs" grow align="flex-start">
+      <NativeSelect
+        label="Team"
+        value={team}
+        onChange={(event) => edit({ team: event.currentTarget.value as Team })}
+        data={[
+          { value: 'claude', label: 'Claude Code agents', disabled: practice },
+          { value: 'practice', label: 'Practice team (no AI)', disabled: !practice },
+        ]}
+        data-testid="composer-team"
       />
       <NumberField
-        label="Turns"
-        description="Prompts to agents"
-        placeholder="no cap"
-        allowDecimal={false}
-        {...field('turns')}
-      />
-      <NumberField
-        label="Minutes at work"
-        description="Empty: 120. With 0 there is no cap"
-        placeholder="120"
-        {...field('minutes')}
-      />
-      <NumberField
-        label="Hours to answer"
-        description="After that a question is a no. Empty: 24"
-        placeholder="24"
+        label="Cost cap"
+        placeholder="none"
+        prefix="$"
         decimalScale={2}
-        {...field('answerHours')}
+        value={draft.budget}
+        onChange={(budget) => edit({ budget })}
+        data-testid="composer-budget"
+        disabled={team === 'practice'}
       />
-    </SimpleGrid>
+    </Group>
+  );
+}
+
+/** How freely the agents act, and what else may be chosen for them. */
+function Rights({ draft, template }: { draft: Draft; template: Template | null }) {
+  // A choice that was kept with the draft is not kept out of sight.
+  const [more, setMore] = useState(() => chosenBelow(draft));
+  return (
+    <>
+      <Switch
+        size="xs"
+        label="Look at the plan first"
+        description="No agent begins before you have said yes to the plan"
+        checked={draft.planFirst}
+        onChange={(event) => edit({ planFirst: event.currentTarget.checked })}
+        data-testid="composer-plan-first"
+      />
+      <Radio.Group
+        label="What the agents may do"
+        value={draft.permissions}
+        onChange={(value) => edit({ permissions: value as Permissions })}
+      >
+        <Stack gap={6} mt={4}>
+          {rights.map((right) => (
+            <Radio
+              key={right.value}
+              value={right.value}
+              label={right.label}
+              description={right.description}
+              size="xs"
+            />
+          ))}
+        </Stack>
+      </Radio.Group>
+      <button
+        type="button"
+        className={css.more}
+        aria-expanded={more}
+        onClick={() => setMore(!more)}
+        data-testid="composer-more"
+      >
+        {more ? 'Fewer choices' : 'More: title, priority, planner, checklist, order, limits'}
+      </button>
+      <Collapse expanded={more}>
+        <MoreChoices draft={draft} made={madeOf(draft, template)} />
+      </Collapse>
+    </>
   );
 }

@@ -15,6 +15,7 @@ import { object } from '../parts/question';
 import { Monogram } from '../parts/Seat';
 import { PracticeTag, StateTag } from '../parts/Tag';
 import { visible } from '../parts/visible';
+import { useUnsaved } from '../plan/drafts';
 import { Question } from '../task/Question';
 import css from './InboxPage.module.css';
 import { stillOpen, waitsForYou } from './waiting';
@@ -73,13 +74,26 @@ export function InboxPage() {
 
 function Asked(props: { question: Approval; card: TaskCard | undefined; among: number }) {
   const { question, card, among } = props;
+  const unsaved = useUnsaved(question.task_id);
   if (!card) return null;
   return (
     <div className={css.asked} data-testid={`asked-${card.name}`}>
       <Link href={`/t/${card.name}`} className={css.of}>
         {card.name} · {card.title}
       </Link>
-      <Question question={question} card={card} among={among} focus={false} />
+      <Question
+        question={question}
+        card={card}
+        among={among}
+        focus={false}
+        held={question.kind === 'plan' ? unsaved : null}
+      >
+        {question.kind === 'plan' ? (
+          <p className={css.look}>
+            <Link href={`/t/${card.name}/plan`}>Look at the plan</Link>
+          </p>
+        ) : null}
+      </Question>
     </div>
   );
 }

@@ -15,6 +15,7 @@ export const pauseWords: Record<Pause, { short: string; long: string }> = {
     short: 'Not sure what ran',
     long: 'A command may have run, and nobody saw what it did',
   },
+  plan: { short: 'Plan not approved', long: 'You did not say yes to its plan' },
 };
 
 export interface Act {
@@ -35,6 +36,8 @@ export function wayOn(card: TaskCard, open: () => void): Act | null {
     case 'unsure':
       // What may have run has to be read first; the way on is beside it.
       return { name: 'Look', run: open };
+    case 'plan':
+      return { name: 'Look at the plan', run: open };
     case 'person':
       return card.actions.includes('resume')
         ? { name: 'Resume', run: () => void give(card, 'resume') }

@@ -15,6 +15,7 @@ import type {
   TimelineItem,
   Today,
 } from '../api/types';
+import { afterFact, type Pulses, type Thought, withLines, withWords } from './pulse';
 
 /** Lines kept for each task. Older ones are on the server. */
 export const LINES_KEPT = 2000;
@@ -49,6 +50,10 @@ export interface Live {
   cards: Record<string, TaskCard>;
   lines: Record<string, TimelineItem[]>;
   now: Record<string, NowLine>;
+  /** What is heard of the turns under way. */
+  pulses: Pulses;
+  /** What NEXUS Prime says while it plans or judges, by task. */
+  thoughts: Record<string, Thought>;
 }
 
 export const nothing: Live = {
@@ -65,6 +70,8 @@ export const nothing: Live = {
   cards: {},
   lines: {},
   now: {},
+  pulses: {},
+  thoughts: {},
 };
 
 /** The board as it was at `board.seq`. Cards that changed since are newer and stay. */
@@ -93,12 +100,21 @@ export function withCard(live: Live, card: TaskCard): Live {
   return { ...live, cards: { ...live.cards, [card.id]: card } };
 }
 
+/** What happened, not what is only shown while it goes on. */
+export const isFact = (change: Change) => change.type !== 'live' && change.type !== 'thinking';
+
 export function withChanges(live: Live, changes: readonly Change[], heardAt: number): Live {
-  // Live lines are no facts and carry the number of the last fact before them; lines that come
-  // twice are told apart by their own ids, where they are shown.
-  const fresh = changes.filter((change) => change.type === 'live' || change.seq > live.seq);
+  // Live lines and thoughts are no facts and carry the number of the last fact before them; lines
+  // that come twice are told apart by their own ids, where they are shown.
+  const fresh = changes.filter((change) => !isFact(change) || change.seq > live.seq);
   if (fresh.length === 0) return live;
-  const next: Live = { ...live, heardAt, cards: { ...live.cards }, now: { ...live.now } };
+  const next: Live = {
+    ...live,
+    heardAt,
+    cards: { ...live.cards },
+    now: { ...live.now },
+    thoughts: { ...live.thoughts },
+  };
   const arrived = new Map<string, TimelineItem[]>();
   for (const change of fresh) {
     next.seq = Math.max(next.seq, change.seq);
@@ -108,15 +124,26 @@ export function withChanges(live: Live, changes: readonly Change[], heardAt: num
         arrived.set(change.task_id, [...(arrived.get(change.task_id) ?? []), change.item]);
         // The card's own note is the news now; an older line of a tool would hide it.
         delete next.now[change.task_id];
+        // What Prime came to is a fact now.
+        if (change.item.role === 'prime') delete next.thoughts[change.task_id];
+        next.pulses = afterFact(next.pulses, change.card, change.item);
         break;
       case 'live': {
         arrived.set(change.task_id, [...(arrived.get(change.task_id) ?? []), ...change.items]);
+        next.pulses = withLines(next.pulses, change.task_id, change.items);
         const line = change.items.findLast((item) => item.kind === 'tool_started');
         if (line) {
           next.now[change.task_id] = { role: line.role ?? null, text: line.text, at: line.at };
         }
         break;
       }
+      case 'thinking':
+        next.thoughts[change.task_id] = withWords(
+          next.thoughts[change.task_id],
+          change.text,
+          heardAt,
+        );
+        break;
       case 'projects':
         next.projects = change.projects;
         next.holds = change.holds;

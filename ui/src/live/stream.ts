@@ -6,13 +6,22 @@ import type { QueryClient } from '@tanstack/react-query';
 import { api } from '../api/client';
 import type { Change } from '../api/types';
 import { platform, type Stop } from '../platform';
-import { afterRestart, useLive, withBoard, withChanges } from './store';
+import { atMostEvery } from './sparingly';
+import { afterRestart, isFact, useLive, withBoard, withChanges } from './store';
 
 /** Changes are drawn at most ten times a second, however fast they come. */
 const DRAW_EVERY_MS = 100;
 /** The agent strip is read again at most this often while facts come in. */
 const AGENTS_EVERY_MS = 1_000;
+/** The seats too, and only where they are shown. */
+const TEAM_EVERY_MS = 1_000;
 const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000];
+
+/** Text that grows moves no seat: what is heard of a turn between two tools is in the stream. */
+const movesSeat = (change: Change) =>
+  change.type === 'event' ||
+  (change.type === 'live' &&
+    change.items.some(({ kind }) => kind === 'tool_started' || kind === 'tool_ended'));
 
 const message = (reason: unknown) => (reason instanceof Error ? reason.message : String(reason));
 
@@ -23,8 +32,6 @@ export function follow(queries: QueryClient): Stop {
   let waiting: Change[] = [];
   let drawing: ReturnType<typeof setTimeout> | undefined;
   let retrying: ReturnType<typeof setTimeout> | undefined;
-  let agentsAt = 0;
-  let agents: ReturnType<typeof setTimeout> | undefined;
 
   const draw = () => {
     drawing = undefined;
@@ -36,28 +43,25 @@ export function follow(queries: QueryClient): Stop {
     );
     for (const id of touched) queries.invalidateQueries({ queryKey: ['task', id] });
     // Only what is on the screen is read again.
-    if (changes.some((each) => each.type !== 'live')) {
+    if (changes.some(isFact)) {
       queries.invalidateQueries({ queryKey: ['approvals'] });
       queries.invalidateQueries({ queryKey: ['allowed'] });
     }
-    if (touched.size > 0) askForAgents();
+    if (touched.size > 0) agents.ask();
+    if (changes.some(movesSeat)) team.ask();
   };
 
-  const askForAgents = () => {
-    agents ??= setTimeout(readAgents, Math.max(0, agentsAt + AGENTS_EVERY_MS - Date.now()));
-  };
-
-  const readAgents = async () => {
-    agentsAt = Date.now();
+  const agents = atMostEvery(AGENTS_EVERY_MS, async () => {
     try {
       const board = await api.board();
       if (!ended) useLive.setState((live) => withBoard(live, board));
     } catch {
       // The stream notices a server that is gone, and says so; the strip only stays as it was.
-    } finally {
-      agents = undefined;
     }
-  };
+  });
+  const team = atMostEvery(TEAM_EVERY_MS, () => {
+    queries.invalidateQueries({ queryKey: ['team'] });
+  });
 
   const lost = (reason: string) => {
     stop();
@@ -85,7 +89,7 @@ export function follow(queries: QueryClient): Stop {
           useLive.setState({ link: { state: 'live' }, heardAt: Date.now() });
           if (again) {
             queries.invalidateQueries();
-            askForAgents();
+            agents.ask();
           }
         },
         onChanges: (changes) => {
@@ -105,6 +109,7 @@ export function follow(queries: QueryClient): Stop {
     stop();
     clearTimeout(drawing);
     clearTimeout(retrying);
-    clearTimeout(agents);
+    agents.stop();
+    team.stop();
   };
 }

@@ -32,6 +32,10 @@ const components: Components = {
     ) : (
       <span>{children}</span>
     ),
+  pre: ({ children }) => (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: long lines are scrolled with the keyboard
+    <pre tabIndex={0}>{children}</pre>
+  ),
   table: ({ children }) => (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a wide table is scrolled with the keyboard
     <div className={css.table} tabIndex={0}>

@@ -11,11 +11,12 @@ export function Monogram({ role }: { role: Role }) {
   );
 }
 
-export function SeatName({ role }: { role: Role }) {
+/** `title` names one of several seats of a role: `Code 2`. */
+export function SeatName({ role, title }: { role: Role; title?: string }) {
   return (
     <span className={css.name} data-role={role}>
       <Monogram role={role} />
-      {seats[role].name}
+      {title ?? seats[role].name}
     </span>
   );
 }
@@ -29,6 +30,18 @@ export const stageWords: Record<StageState, string> = {
   failed: 'failed',
   skipped: 'skipped',
   cancelled: 'cancelled',
+};
+
+/** Beside the word, never in its place. */
+export const stageGlyphs: Record<StageState, string> = {
+  waiting: '○',
+  running: '●',
+  needs_you: '!',
+  parked: '‖',
+  done: '✓',
+  failed: '×',
+  skipped: '–',
+  cancelled: '–',
 };
 
 const marks: Partial<Record<StageState, string>> = {

@@ -1,58 +1,72 @@
-/** What the agents wrote to each other, as it was posted. */
+/** What the agents and the person wrote to each other, as it was posted, and what became of it. */
 import { Loader } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { api } from '../api/client';
-import type { Message, Role } from '../api/types';
+import type { Message, TaskCard } from '../api/types';
 import { moment } from '../parts/format';
 import { Markdown } from '../parts/Markdown';
 import { Notice } from '../parts/Notice';
 import { SeatName } from '../parts/Seat';
 import { Tag } from '../parts/Tag';
-import { roles } from '../theme/tokens';
+import { SayForm } from '../say/SayForm';
+import { deliveryOf, partyName, seatOf } from '../say/words';
 import css from './Messages.module.css';
 
-export function Messages({ id }: { id: string }) {
+export function Messages({ card }: { card: TaskCard }) {
   const query = useQuery({
     // Below the task's own key, so that a new fact makes both stale.
-    queryKey: ['task', id, 'messages'],
-    queryFn: () => api.messages(id),
+    queryKey: ['task', card.id, 'messages'],
+    queryFn: () => api.messages(card.id),
   });
-  if (query.isPending) {
-    return (
-      <div className={css.page}>
+  const over = card.state === 'done' || card.state === 'cancelled';
+  return (
+    <div className={css.page}>
+      {query.isPending ? (
         <Loader size="sm" />
-      </div>
-    );
-  }
-  if (query.error) {
-    return (
-      <div className={css.page}>
+      ) : query.error ? (
         <Notice meaning="danger" title="The messages could not be read">
           {query.error.message}
         </Notice>
-      </div>
-    );
-  }
-  return (
-    <div className={css.page}>
-      {query.data.length === 0 ? (
-        <p className={css.none}>No message yet. Agents hand their work over here.</p>
       ) : (
-        query.data.map((message) => <Entry key={message.id} message={message} />)
+        <Entries messages={query.data} />
       )}
+      <div className={css.say}>
+        {over ? (
+          <p className={css.over}>The task is over, so nobody reads messages here any more.</p>
+        ) : (
+          <SayForm card={card} />
+        )}
+      </div>
     </div>
   );
 }
 
-/** `aria_coordinator` sits on Aria's seat, `nexus_prime` on Prime's. */
-export function seatOf(name: string): Role | null {
-  return roles.find((role) => name === role || name.split('_').includes(role)) ?? null;
+/** Oldest first; the newest is in sight when one comes, and when one has written. */
+function Entries({ messages }: { messages: Message[] }) {
+  const end = useRef<HTMLDivElement>(null);
+  const last = messages.at(-1);
+  const own = last?.from === 'person' ? last.id : null;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: an own message is what it goes to
+  useEffect(() => {
+    end.current?.scrollIntoView({ block: 'end' });
+  }, [own]);
+  if (messages.length === 0) {
+    return <p className={css.none}>No message yet. Agents hand their work over here.</p>;
+  }
+  return (
+    <>
+      {messages.map((message) => (
+        <Entry key={message.id} message={message} />
+      ))}
+      <div ref={end} className={css.end} />
+    </>
+  );
 }
 
 function Party({ name }: { name: string }) {
   const role = seatOf(name);
-  return role ? <SeatName role={role} /> : <span className={css.party}>{name}</span>;
+  return role ? <SeatName role={role} /> : <span className={css.party}>{partyName(name)}</span>;
 }
 
 function Entry({ message }: { message: Message }) {
@@ -72,6 +86,7 @@ function Entry({ message }: { message: Message }) {
         </time>
       </header>
       <Markdown text={message.text} />
+      <Delivery message={message} />
       <button
         type="button"
         className={css.toggle}
@@ -82,5 +97,17 @@ function Entry({ message }: { message: Message }) {
       </button>
       {source ? <pre className={css.source}>{JSON.stringify(message.json, null, 2)}</pre> : null}
     </article>
+  );
+}
+
+function Delivery({ message }: { message: Message }) {
+  const { glyph, words, meaning } = deliveryOf(message);
+  return (
+    <p className={css.delivery} data-meaning={meaning} data-testid="delivery">
+      <span className={css.glyph} aria-hidden>
+        {glyph}
+      </span>
+      {words}
+    </p>
   );
 }

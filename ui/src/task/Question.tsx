@@ -2,8 +2,7 @@
  * A question that stops the work. What would run is shown whole. The buttons do nothing for the
  * first half second and never have the focus by themselves, so that nobody allows by accident.
  */
-import { Button, TextInput } from '@mantine/core';
-import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
+import { type KeyboardEvent, type ReactNode, useEffect, useRef, useState } from 'react';
 import { api } from '../api/client';
 import type { Answer, Approval, TaskCard } from '../api/types';
 import { sayProblem, take } from '../app/commands';
@@ -13,6 +12,7 @@ import { heading } from '../parts/question';
 import { SeatName } from '../parts/Seat';
 import { PracticeTag } from '../parts/Tag';
 import { visible } from '../parts/visible';
+import { Answers } from './Answers';
 import css from './Question.module.css';
 
 export const INERT_MS = 500;
@@ -26,13 +26,21 @@ interface Props {
   among: number;
   /** Takes the focus, though none of its buttons does. */
   focus: boolean;
+  /** What else one should know before answering. */
+  children?: ReactNode;
+  /** Why it cannot be answered with yes now. */
+  held?: string | null;
 }
 
-export function Question({ question, card, folder, among, focus }: Props) {
+export function Question(props: Props) {
+  const { question, card, folder, among, focus, children, held = null } = props;
   const panel = useRef<HTMLElement>(null);
   const now = useNow(10_000);
   const { ready, busy, send } = useAnswer(question, among);
-  const yesOrNo = question.kind !== 'open';
+  // The others are asked by the task itself, so no agent was interrupted for them.
+  const ofAgent = question.kind === 'tool' || question.kind === 'open';
+  // Words that are asked for are not lost by a key.
+  const yesOrNo = question.kind !== 'open' && question.kind !== 'handed_in';
 
   useEffect(() => {
     if (focus) panel.current?.focus({ preventScroll: false });
@@ -70,7 +78,7 @@ export function Question({ question, card, folder, among, focus }: Props) {
           {visible(question.detail)}
         </pre>
       ) : null}
-      {question.waiting ? null : (
+      {question.waiting || !ofAgent ? null : (
         <p className={css.kept} data-testid="kept">
           Its agent was interrupted. Your answer is kept, and the agent gets it when it asks for
           this again.
@@ -82,11 +90,8 @@ export function Question({ question, card, folder, among, focus }: Props) {
           In the task’s copy: <code>{folder}</code>
         </p>
       ) : null}
-      {yesOrNo ? (
-        <Decide question={question} card={card} inert={!ready || busy} send={send} />
-      ) : (
-        <Reply question={question} inert={!ready || busy} send={send} />
-      )}
+      {children}
+      <Answers question={question} card={card} inert={!ready || busy} held={held} send={send} />
     </section>
   );
 }
@@ -123,111 +128,4 @@ function useAnswer({ id, digest }: Approval, among: number) {
     }
   };
   return { ready, busy, send };
-}
-
-interface Choices {
-  question: Approval;
-  inert: boolean;
-  send(answer: Answer): Promise<void>;
-}
-
-function Decide({ question, card, inert, send }: Choices & { card: TaskCard }) {
-  const [reason, setReason] = useState('');
-  const rounds = question.kind === 'rounds';
-  const deny = (
-    <Button
-      variant="default"
-      aria-disabled={inert}
-      onClick={() => void send({ type: 'deny', reason: reason.trim() })}
-      data-testid="deny"
-    >
-      {rounds ? 'Leave it as it is' : 'Deny'} <kbd className={css.kbd}>Esc</kbd>
-    </Button>
-  );
-  const allow = (type: Answer['type'], name: string, what?: string) => (
-    <Button
-      variant="default"
-      aria-disabled={inert}
-      onClick={() => void send({ type })}
-      aria-label={what}
-      data-testid={type.replaceAll('_', '-')}
-    >
-      {name}
-    </Button>
-  );
-  if (rounds) {
-    return (
-      <div className={css.answers}>
-        {deny}
-        {allow('allow', 'Another round')}
-      </div>
-    );
-  }
-  return (
-    <>
-      <div className={css.answers}>
-        <span className={css.lead} title={`SHA-256 of exactly this request: ${question.digest}`}>
-          Allow exactly this
-        </span>
-        {allow('allow', 'Once', 'Allow exactly this once')}
-        {allow('allow_for_task', `In ${card.name}`, `Allow exactly this in ${card.name}`)}
-        {allow(
-          'allow_for_project',
-          `In ${card.project_name}`,
-          `Allow exactly this in ${card.project_name}, the whole project`,
-        )}
-        {allow('allow_always', 'Always', 'Allow exactly this always, in every project')}
-      </div>
-      <div className={css.answers}>
-        {deny}
-        <TextInput
-          className={css.reason}
-          size="xs"
-          aria-label="Reason, told to the agent when you deny"
-          placeholder="Reason for a denial (told to the agent)"
-          value={reason}
-          onChange={(event) => setReason(event.currentTarget.value)}
-        />
-      </div>
-    </>
-  );
-}
-
-function Reply({ question, inert, send }: Choices) {
-  const [text, setText] = useState('');
-  const answer = (words: string) => {
-    if (words.trim()) void send({ type: 'text', text: words.trim() });
-  };
-  return (
-    <form
-      className={css.answers}
-      onSubmit={(event) => {
-        event.preventDefault();
-        answer(text);
-      }}
-    >
-      {question.options.map((option) => (
-        <Button key={option} variant="default" aria-disabled={inert} onClick={() => answer(option)}>
-          {option}
-        </Button>
-      ))}
-      <TextInput
-        className={css.reason}
-        size="xs"
-        aria-label="Your answer"
-        placeholder={question.options.length > 0 ? 'Or say it in your own words' : 'Your answer'}
-        value={text}
-        onChange={(event) => setText(event.currentTarget.value)}
-        data-testid="answer-text"
-      />
-      <Button
-        type="submit"
-        aria-disabled={inert}
-        disabled={text.trim() === ''}
-        data-testid="answer-send"
-      >
-        Answer
-      </Button>
-    </form>
-  );
 }

@@ -1,22 +1,12 @@
 /** The plan as a list: who does what, and how far it is. */
-import type { StageState, Step, Task } from '../api/types';
+import type { Step, Task } from '../api/types';
 import { duration, usd } from '../parts/format';
-import { Monogram, stageWords } from '../parts/Seat';
+import { Monogram, stageGlyphs, stageWords } from '../parts/Seat';
 import { factWords, meaningOf } from './facts';
 import css from './StepList.module.css';
 
-const glyphs: Record<StageState, string> = {
-  waiting: '○',
-  running: '●',
-  needs_you: '!',
-  parked: '‖',
-  done: '✓',
-  failed: '×',
-  skipped: '–',
-  cancelled: '–',
-};
-
 export function StepList({ task }: { task: Task }) {
+  if (task.steps.length === 0) return null;
   return (
     <>
       <h2 className={css.title}>
@@ -32,7 +22,7 @@ export function StepList({ task }: { task: Task }) {
         {task.steps.map((step) => (
           <li key={step.id} className={css.step} data-state={step.state}>
             <span className={css.glyph} title={stageWords[step.state]}>
-              <span aria-hidden>{glyphs[step.state]}</span>
+              <span aria-hidden>{stageGlyphs[step.state]}</span>
             </span>
             <div className={css.what}>
               <span className={css.name}>

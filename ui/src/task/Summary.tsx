@@ -1,12 +1,15 @@
 /** The task at a glance: what was wanted, what is claimed, and what is proven. */
 import { Fragment, type ReactNode, useState } from 'react';
-import type { CheckRun, Evidence, Permissions, Step, Task } from '../api/types';
+import type { CheckRun, Evidence, Permissions, Planner, Step, Task } from '../api/types';
 import { StandingTag } from '../board/TaskCard';
 import { duration, sentence } from '../parts/format';
 import { Markdown } from '../parts/Markdown';
 import { Notice } from '../parts/Notice';
 import { SeatName } from '../parts/Seat';
 import { Claim, Tag } from '../parts/Tag';
+import { Checklist } from './Checklist';
+import { Flags } from './Flags';
+import { Milestones } from './Milestones';
 import { StepList, stepName } from './StepList';
 import css from './Summary.module.css';
 
@@ -14,6 +17,12 @@ const rights: Record<Permissions, string> = {
   ask: 'Every edit and command is asked for',
   workspace: 'Free inside the copy; everything else asks',
   all: 'Any command may run, not contained',
+};
+
+const planners: Record<Planner, string> = {
+  standard: 'Standard pipeline',
+  openai: 'OpenAI-compatible model',
+  claude: 'Claude Code',
 };
 
 export function Summary({ task }: { task: Task }) {
@@ -26,6 +35,16 @@ export function Summary({ task }: { task: Task }) {
         <Part title="What NEXUS checked itself">
           <Proof task={task} />
         </Part>
+        {task.flags.length > 0 ? (
+          <Part title="To look at" note="noticed by NEXUS in the changes">
+            <Flags task={task} />
+          </Part>
+        ) : null}
+        {task.terms.checklist.length > 0 ? (
+          <Part title="What has to be true of the result">
+            <Checklist task={task} />
+          </Part>
+        ) : null}
         {task.summary ? (
           <Part title="What the team says" note="a claim, in its own words">
             <Markdown text={task.summary} />
@@ -41,6 +60,7 @@ export function Summary({ task }: { task: Task }) {
       </div>
       <aside className={css.side}>
         <StepList task={task} />
+        <Milestones task={task} />
         <h2 className={css.sideTitle}>Where</h2>
         <dl className={css.facts}>
           <Fact name="Your folder" value={task.folder} />
@@ -53,10 +73,20 @@ export function Summary({ task }: { task: Task }) {
             name="Team"
             value={task.card.team === 'practice' ? 'Practice, no AI' : 'Claude Code agents'}
           />
-          <Fact
-            name="Planner"
-            value={task.planner === 'standard' ? 'Standard pipeline' : 'OpenAI-compatible model'}
-          />
+          <Fact name="Planner" value={planners[task.planner]} />
+          {task.terms.template ? <Fact name="Made from" value={task.terms.template} /> : null}
+          {task.terms.plan_first ? (
+            <Fact name="Plan" value="You look at it before any agent begins" />
+          ) : null}
+          {task.terms.seats ? (
+            <Fact name="Side by side" value={`Up to ${task.terms.seats} of a role`} />
+          ) : null}
+          {task.terms.after.length > 0 ? (
+            <Fact
+              name="Begins after"
+              value={`${task.terms.after.join(', ')}${task.terms.shares_context ? ', and is told what they handed over' : ''}`}
+            />
+          ) : null}
           <Fact name="Permissions" value={rights[task.permissions]} />
         </dl>
         {task.not_contained ? (

@@ -1,36 +1,35 @@
 /** One task: what it needs from the person, and everything that can be known about it. */
-import { Button, Loader, Menu, Tabs } from '@mantine/core';
+import { Button, Loader, Tabs } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { Ellipsis } from 'lucide-react';
 import { type ReactNode, useEffect } from 'react';
 import { Link, useLocation } from 'wouter';
 import { api } from '../api/client';
 import type { Action, TaskCard } from '../api/types';
 import { actionNames, give } from '../app/commands';
-import { show, useDesk } from '../app/desk';
-import { pausedByItself } from '../board/columns';
-import { parts as codeParts } from '../doctor/Fix';
+import { useDesk } from '../app/desk';
+import { PageMenu } from '../board/TaskMenu';
 import { HoldTag } from '../limits/Holds';
-import { pauseWords, wayOn } from '../limits/pause';
 import { useNow } from '../live/clock';
 import { useLive } from '../live/store';
-import { ago, elapsed, sentence, tokens, usd } from '../parts/format';
+import { ago, elapsed, tokens, usd } from '../parts/format';
+import { AtWork, FlagsTag, PriorityTag, QueueTag, WaitsTag } from '../parts/Marks';
 import { Notice } from '../parts/Notice';
 import { StageRail } from '../parts/Seat';
 import { PracticeTag, StateTag } from '../parts/Tag';
-import { visible } from '../parts/visible';
+import { PlanTab } from '../plan/PlanTab';
 import { Activity } from './Activity';
 import { Changes } from './Changes';
 import { Details } from './Details';
 import { Messages } from './Messages';
-import { Question } from './Question';
+import { Needs } from './Needs';
 import { Summary } from './Summary';
 import css from './TaskPage.module.css';
 
-type Tab = 'summary' | 'activity' | 'messages' | 'changes' | 'details';
-const tabs: readonly Tab[] = ['summary', 'activity', 'messages', 'changes', 'details'];
+type Tab = 'summary' | 'activity' | 'plan' | 'messages' | 'changes' | 'details';
+const tabs: readonly Tab[] = ['summary', 'activity', 'plan', 'messages', 'changes', 'details'];
 
 function firstTab(card: TaskCard): Tab {
+  if (card.question?.kind === 'plan' || card.paused === 'plan') return 'plan';
   switch (card.state) {
     case 'planning':
     case 'working':
@@ -70,7 +69,6 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
   const [, go] = useLocation();
   const query = useQuery({ queryKey: ['task', card.id], queryFn: () => api.task(card.id) });
   const task = query.data;
-  const questions = task?.questions.length ? task.questions : card.question ? [card.question] : [];
   useEffect(() => useDesk.setState({ opened: card.name }), [card.name]);
   useEffect(() => {
     document.title = `${card.name} ${card.title} · NEXUS`;
@@ -81,38 +79,7 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
   return (
     <div className={css.page}>
       <Head card={card} />
-      {questions.length > 0 ||
-      pausedByItself(card) ||
-      (task && (task.failure || task.verdict_failed || task.conflicts.length > 0)) ? (
-        <div className={css.needs}>
-          {questions.map((question) => (
-            <Question
-              key={question.id}
-              question={question}
-              card={card}
-              folder={task?.workspace}
-              among={questions.length}
-              focus={question === questions[0]}
-            />
-          ))}
-          {pausedByItself(card) ? <PausedNotice card={card} /> : null}
-          {task?.failure && card.state === 'failed' ? (
-            <Notice meaning="danger">{task.failure}</Notice>
-          ) : null}
-          {task?.verdict_failed ? (
-            <Notice meaning="warning" title="Beta still says fail">
-              The rounds are used up. The findings are in the summary. Accept it as it is, or
-              request changes.
-            </Notice>
-          ) : null}
-          {task && task.conflicts.length > 0 ? (
-            <Notice meaning="warning" title="Your folder changed meanwhile">
-              {task.conflicts.join(', ')}: NEXUS does not overwrite what you changed. Put those
-              files back as they were, or request changes.
-            </Notice>
-          ) : null}
-        </div>
-      ) : null}
+      <Needs card={card} task={task} />
       {query.error && !task ? (
         <div className={css.needs}>
           <Notice meaning="danger" title="The task could not be read">
@@ -129,6 +96,14 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
         <Tabs.List>
           <TabName value="summary">Summary</TabName>
           <TabName value="activity">Activity</TabName>
+          <TabName value="plan">
+            Plan
+            {card.progress.steps > 0 ? (
+              <span className={css.numbers}>
+                {card.progress.steps_done}/{card.progress.steps}
+              </span>
+            ) : null}
+          </TabName>
           <TabName value="messages">Messages</TabName>
           <TabName value="changes">
             Changes
@@ -146,8 +121,11 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
         <Tabs.Panel value="activity">
           <Activity card={card} task={task} />
         </Tabs.Panel>
+        <Tabs.Panel value="plan" tabIndex={0}>
+          {task ? <PlanTab task={task} /> : <Waiting />}
+        </Tabs.Panel>
         <Tabs.Panel value="messages" tabIndex={0}>
-          <Messages id={card.id} />
+          <Messages card={card} />
         </Tabs.Panel>
         <Tabs.Panel value="changes" tabIndex={0}>
           {task ? <Changes task={task} /> : <Waiting />}
@@ -157,31 +135,6 @@ function Page({ card, tab }: { card: TaskCard; tab: Tab }) {
         </Tabs.Panel>
       </Tabs>
     </div>
-  );
-}
-
-/** Why it does not go on by itself, from the card, so that it is there at once. */
-function PausedNotice({ card }: { card: TaskCard }) {
-  const act = card.paused === 'unsure' ? null : wayOn(card, () => {});
-  return (
-    <Notice meaning="warning" title={pauseWords[card.paused ?? 'person'].long}>
-      <span className={css.pausedRow}>
-        <span className={css.pausedText}>
-          {codeParts(sentence(card.note)).map((piece) =>
-            piece.command ? (
-              <code key={piece.text}>{visible(piece.text)}</code>
-            ) : (
-              <span key={piece.text}>{visible(piece.text)}</span>
-            ),
-          )}
-        </span>
-        {act ? (
-          <Button variant="default" onClick={act.run}>
-            {act.name}
-          </Button>
-        ) : null}
-      </span>
-    </Notice>
   );
 }
 
@@ -211,8 +164,13 @@ function Head({ card }: { card: TaskCard }) {
       <div className={css.facts}>
         <StateTag state={card.state} stopping={card.stopping} />
         {card.hold ? <HoldTag hold={card.hold} /> : null}
+        <PriorityTag priority={card.priority} />
+        <WaitsTag card={card} />
+        <QueueTag card={card} />
+        <FlagsTag flags={card.flags} />
         <PracticeTag team={card.team} />
         <StageRail stages={card.stages} />
+        <AtWork card={card} />
         <Facts card={card} />
       </div>
     </header>
@@ -268,16 +226,7 @@ function Actions({ card }: { card: TaskCard }) {
           </Button>
         ))
         .reverse()}
-      <Menu position="bottom-end">
-        <Menu.Target>
-          <button type="button" className={css.more} aria-label="More commands">
-            <Ellipsis size={16} aria-hidden />
-          </button>
-        </Menu.Target>
-        <Menu.Dropdown>
-          <Menu.Item onClick={() => show({ type: 'caps', card })}>Caps…</Menu.Item>
-        </Menu.Dropdown>
-      </Menu>
+      <PageMenu card={card} className={css.more} />
     </div>
   );
 }

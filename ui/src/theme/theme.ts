@@ -68,6 +68,7 @@ export const theme = createTheme({
     },
     ActionIcon: { defaultProps: { variant: 'subtle', color: 'gray', size: 28 } },
     Radio: { styles: { label: { fontSize: 13 }, description: { fontSize: 12 } } },
+    Switch: { styles: { label: { fontSize: 13 }, description: { fontSize: 12 } } },
     Notification: { defaultProps: { closeButtonProps: { 'aria-label': 'Dismiss' } } },
     Modal: {
       defaultProps: {

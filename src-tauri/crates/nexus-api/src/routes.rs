@@ -2,6 +2,7 @@
 
 mod care;
 mod limits;
+mod team;
 mod templates;
 mod trust;
 
@@ -24,10 +25,10 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use nexus_core::{
-    ANSWER_WITHIN, Command, Limits, Permissions, PlannerKind, Priority, ProjectPath, Task, Team,
-    Terms, Usd,
+    ANSWER_WITHIN, Command, Limits, Permissions, Phase, PlannerKind, Priority, ProjectPath, Task,
+    Team, Terms, Usd,
 };
-use nexus_engine::{ChangeStream, Engine, Machine};
+use nexus_engine::{Change, ChangeStream, Engine, Machine};
 use serde::Deserialize;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -59,6 +60,7 @@ pub(crate) fn operations() -> OpenApiRouter<App> {
         .routes(routes!(accept))
         .routes(routes!(request_changes))
         .merge(limits::operations())
+        .merge(team::operations())
         .merge(trust::operations())
         .merge(templates::operations())
         .routes(routes!(list_projects, add_project))
@@ -78,7 +80,7 @@ fn find(app: &App, id: &str) -> Result<Arc<Task>, ApiError> {
 async fn order(app: &App, id: &str, command: Command) -> Answered<TaskCard> {
     let task = find(app, id)?;
     let task = app.engine.order(task.id, command).await?;
-    Ok(Json(present::card(&task)))
+    Ok(Json(card(app, &task)))
 }
 
 fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, ApiError> {
@@ -100,10 +102,27 @@ fn cap(dollars: Option<f64>) -> Result<Option<Usd>, ApiError> {
 
 fn newest_first(app: &App, mut tasks: Vec<Arc<Task>>) -> Vec<TaskCard> {
     tasks.sort_by_key(|task| std::cmp::Reverse(task.spec.number));
-    tasks
-        .iter()
-        .map(|task| honest(app, task, present::card(task)))
-        .collect()
+    let places = app.engine.queue_places();
+    let cards = tasks.iter().map(|task| {
+        let mut card = present::card(task);
+        let place = places.get(&task.id).copied();
+        present::place(&mut card, app.engine.waits_for(task), place);
+        honest(app, task, card)
+    });
+    cards.collect()
+}
+
+/// A card with what only the desk knows of the task.
+fn card(app: &App, task: &Task) -> TaskCard {
+    let mut card = present::card(task);
+    place(&app.engine, task, &mut card);
+    card
+}
+
+fn place(engine: &Engine, task: &Task, card: &mut TaskCard) {
+    let queued = task.phase == Phase::Queued;
+    let place = queued.then(|| engine.queue_places().get(&task.id).copied());
+    present::place(card, engine.waits_for(task), place.flatten());
 }
 
 /// A card that does not say somebody is at work when nobody is.
@@ -218,7 +237,8 @@ fn terms(app: &App, terms: TermsView) -> Result<Terms, ApiError> {
     responses((status = 200, body = TaskView), (status = "4XX", body = Problem)))]
 async fn get_task(State(app): State<App>, Path(id): Path<String>) -> Answered<TaskView> {
     let task = find(&app, &id)?;
-    let view = present::task(&task, app.engine.data());
+    let mut view = present::task(&task, app.engine.data());
+    place(&app.engine, &task, &mut view.card);
     let works = app.engine.works_on(task.id);
     Ok(Json(if works {
         view
@@ -476,13 +496,16 @@ async fn events(
     let since = query.since.unwrap_or_else(|| app.engine.seq());
     let changes = app.engine.changes(since).await?;
     let beat = sse::KeepAlive::new().interval(Duration::from_secs(15));
-    Ok(Sse::new(as_events(changes))
+    Ok(Sse::new(as_events(app.engine.clone(), changes))
         .keep_alive(beat)
         .into_response())
 }
 
-fn as_events(changes: ChangeStream) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-    views(changes).map(|view| {
+fn as_events(
+    engine: Engine,
+    changes: ChangeStream,
+) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    views(engine, changes).map(|view| {
         let data = serde_json::to_string(&view).unwrap_or_default();
         Ok(sse::Event::default()
             .id(seq_of(&view).to_string())
@@ -491,10 +514,14 @@ fn as_events(changes: ChangeStream) -> impl Stream<Item = Result<sse::Event, Inf
 }
 
 /// Changes as they are shown, for hosts that carry them by other means than HTTP.
-pub fn views(changes: ChangeStream) -> impl Stream<Item = ChangeView> + Send {
-    stream::unfold(changes, |mut changes| async move {
+pub fn views(engine: Engine, changes: ChangeStream) -> impl Stream<Item = ChangeView> + Send {
+    stream::unfold((engine, changes), |(engine, mut changes)| async move {
         let change = changes.next().await?;
-        Some((present::change(&change), changes))
+        let mut view = present::change(&change);
+        if let (ChangeView::Event { card, .. }, Change::Fact { task, .. }) = (&mut view, &change) {
+            place(&engine, task, card);
+        }
+        Some((view, (engine, changes)))
     })
 }
 
@@ -503,6 +530,7 @@ pub fn seq_of(view: &ChangeView) -> u64 {
     match view {
         ChangeView::Event { seq, .. }
         | ChangeView::Live { seq, .. }
+        | ChangeView::Thinking { seq, .. }
         | ChangeView::Projects { seq, .. } => *seq,
     }
 }

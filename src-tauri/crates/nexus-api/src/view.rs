@@ -4,9 +4,11 @@
 //! types stay inside; everything here is made from them in [`crate::present`].
 
 mod care;
+mod team;
 mod templates;
 
 pub use care::*;
+pub use team::*;
 pub use templates::*;
 
 use chrono::{DateTime, Utc};
@@ -253,6 +255,16 @@ pub struct TaskCard {
     pub lines_added: Option<u32>,
     pub lines_removed: Option<u32>,
     pub standing: Option<StandingView>,
+    pub priority: PriorityView,
+    pub progress: ProgressView,
+    /// How many agents are at work on it.
+    pub at_work: u32,
+    /// How many things in its changes somebody has to look at.
+    pub flags: u32,
+    /// Tasks that have to be done before this one is begun, and are not.
+    pub waits_for: Vec<PredecessorView>,
+    /// Where it is in the queue, from 1; `null` when something else than a place is waited for.
+    pub queue_place: Option<u32>,
     /// Commands that may be given now.
     pub actions: Vec<ActionView>,
 }
@@ -271,6 +283,8 @@ pub enum PauseView {
     Day,
     /// A command may have run whose effects nobody saw; the person has to say.
     Unsure,
+    /// You did not say yes to the plan.
+    Plan,
 }
 
 /// A command the person may give to a task now.
@@ -363,6 +377,13 @@ pub struct TaskView {
     pub summary: Option<String>,
     pub round: u32,
     pub max_rounds: u32,
+    pub plan: PlanView,
+    pub decisions: Vec<DecisionView>,
+    pub prime: PrimeView,
+    pub flags: Vec<FlagView>,
+    pub overlaps: Vec<OverlapView>,
+    pub milestones: Vec<MilestoneView>,
+    pub terms: TermsView,
 }
 
 /// A step with its attempts.
@@ -373,6 +394,17 @@ pub struct StepView {
     /// `analysis`, `implementation`, `tests` or `validation`.
     pub kind: String,
     pub title: String,
+    pub description: String,
+    pub after: Vec<u32>,
+    /// The seat it was given: `Code`, `Code 2`. `null` while it is not begun in this round.
+    pub seat: Option<String>,
+    /// It works in a copy of its own.
+    pub lane: bool,
+    pub merge: Option<MergeView>,
+    /// The step whose conflict it mends.
+    pub mends: Option<u32>,
+    /// Files it is known to have written.
+    pub written: Vec<String>,
     pub state: StageStateView,
     pub attempts: u32,
     pub tokens: u64,
@@ -430,6 +462,8 @@ pub struct SessionView {
     pub task_id: Uuid,
     pub task_name: String,
     pub role: RoleView,
+    /// `Code`, `Code 2`.
+    pub seat: String,
     pub state: SessionStateView,
     /// Counts how often a lost conversation was replaced.
     pub generation: u32,
@@ -572,6 +606,10 @@ pub enum QuestionKindView {
     Open,
     /// Another round, or leave it: allow or deny.
     Rounds,
+    /// Is the plan to be carried out? allow, or deny to pause.
+    Plan,
+    /// Is what was handed in good enough? allow, deny, or say in words what is missing.
+    HandedIn,
 }
 
 /// An answer to a question.
@@ -658,6 +696,8 @@ pub struct MessageView {
     pub kind: String,
     /// The message in Markdown. Untrusted text.
     pub text: String,
+    pub delivery: DeliveryView,
+    pub read_by: Vec<RoleView>,
     pub structured: bool,
     /// The whole message in the published schema.
     #[schema(value_type = Object)]
@@ -726,6 +766,13 @@ pub enum ChangeView {
         seq: u64,
         task_id: Uuid,
         items: Vec<TimelineItem>,
+    },
+    /// NEXUS Prime says something on its way to a plan or a ruling: the next piece of it. Not
+    /// recorded.
+    Thinking {
+        seq: u64,
+        task_id: Uuid,
+        text: String,
     },
     /// The list of projects changed.
     Projects {

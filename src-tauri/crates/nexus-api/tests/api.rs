@@ -314,7 +314,7 @@ async fn templates_are_listed_for_a_folder_that_nobody_trusted() {
     let bug_fix = &own.templates[1];
     let roles = bug_fix.plan.iter().flatten().map(|step| step.role);
     assert_eq!(
-        roles.collect::<Vec<_>>(),
+        roles.flatten().collect::<Vec<_>>(),
         [
             RoleView::Aria,
             RoleView::Alpha,

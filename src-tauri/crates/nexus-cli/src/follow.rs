@@ -194,7 +194,7 @@ impl Follower {
         let (task, items) = match change {
             ChangeView::Event { task_id, item, .. } => (task_id, std::slice::from_ref(item)),
             ChangeView::Live { task_id, items, .. } => (task_id, items.as_slice()),
-            ChangeView::Projects { .. } => return,
+            ChangeView::Thinking { .. } | ChangeView::Projects { .. } => return,
         };
         if *task != self.task {
             return;
@@ -391,6 +391,14 @@ fn ask_on_terminal(question: &ApprovalView) -> Option<AnswerBody> {
         ),
         QuestionKindView::Rounds => choose(
             "another round? [y]es, [n]o",
+            &[("y", AnswerKindView::Allow), ("n", AnswerKindView::Deny)],
+        ),
+        QuestionKindView::Plan => choose(
+            "carry the plan out? [y]es, [n]o",
+            &[("y", AnswerKindView::Allow), ("n", AnswerKindView::Deny)],
+        ),
+        QuestionKindView::HandedIn => choose(
+            "go on from it? [y]es, [n]o",
             &[("y", AnswerKindView::Allow), ("n", AnswerKindView::Deny)],
         ),
     }

@@ -102,7 +102,7 @@ pub(crate) fn change_lines(change: &ChangeView) -> Vec<Value> {
             task_id,
             items,
         } => ("live", seq, task_id, items.as_slice(), None),
-        ChangeView::Projects { .. } => return Vec::new(),
+        ChangeView::Thinking { .. } | ChangeView::Projects { .. } => return Vec::new(),
     };
     let shown = items
         .iter()
@@ -164,6 +164,7 @@ pub(crate) fn print_task(task: &TaskView) {
             money(step.cost_usd),
         ));
     }
+    crate::commands::plan::print_course(task);
     if let Some(run) = &task.evidence {
         for check in &run.checks {
             say(&format!(

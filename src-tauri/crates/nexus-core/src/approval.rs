@@ -1,6 +1,6 @@
 //! Questions that block a step until someone answers.
 
-use crate::{ApprovalId, ProjectId, Role, StepId, Timestamp, TurnId};
+use crate::{ApprovalId, Estimate, Plan, ProjectId, Role, StepId, Timestamp, TurnId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -78,15 +78,50 @@ pub enum Question {
     },
     /// Beta found faults in the last permitted round. Go on, or leave it?
     RoundsUsedUp { rounds: u32, findings: Vec<String> },
+    /// Is this plan to be carried out?
+    Plan {
+        version: u32,
+        /// A line for each step.
+        outline: Vec<String>,
+        /// SHA-256 of the whole plan, in hexadecimal.
+        sha256: String,
+        /// What the planner thinks it takes, all steps together; only where it says so of each.
+        #[serde(default)]
+        estimate: Option<Estimate>,
+    },
+    /// Is what was handed in for this step good enough to go on from?
+    HandedIn {
+        step: StepId,
+        title: String,
+        question: String,
+    },
 }
 
 impl Question {
+    /// Asks for a look at a plan.
+    pub fn of_plan(version: u32, plan: &Plan) -> Self {
+        let line = |step: &crate::PlannedStep| {
+            let (id, who, title) = (step.id, step.role.title(), &step.title);
+            format!("{id}. {who}: {title}")
+        };
+        Self::Plan {
+            version,
+            outline: plan.steps().iter().map(line).collect(),
+            sha256: hexadecimal(&json!(plan.steps())),
+            estimate: plan.estimate(),
+        }
+    }
+
     /// SHA-256 of exactly what is asked, in hexadecimal. An answer is bound to it.
     pub fn digest(&self) -> String {
         match self {
             Self::Tool { request, .. } => request.digest(),
             Self::Open { question, options } => hexadecimal(&json!([question, options])),
             Self::RoundsUsedUp { rounds, findings } => hexadecimal(&json!([rounds, findings])),
+            Self::Plan {
+                version, sha256, ..
+            } => hexadecimal(&json!([version, sha256])),
+            Self::HandedIn { step, question, .. } => hexadecimal(&json!([step, question])),
         }
     }
 }

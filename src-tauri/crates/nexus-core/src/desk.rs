@@ -347,7 +347,7 @@ impl Draft {
         let closed = self.task(id).ok_or(Refusal::NoTask(id))?.left_behind(now);
         self.add(id, closed, now);
         let task = Arc::clone(self.task(id).ok_or(Refusal::NoTask(id))?);
-        let events = task.decide_alone(command)?;
+        let events = task.decide_alone(command, now)?;
         self.add(id, events, now);
         self.keep_rule(&task, command, now);
         Ok(())
@@ -571,6 +571,8 @@ fn sets_going(command: &Command) -> bool {
         | Command::ReplaceSession { .. }
         | Command::Hold(_)
         | Command::LiftHold
+        | Command::EditPlan { .. }
+        | Command::Say { .. }
         | Command::EndOfDay => false,
         Command::Start
         | Command::Admit

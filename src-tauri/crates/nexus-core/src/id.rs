@@ -4,7 +4,7 @@
 //! by the task's id and a count, so that the core can mint ids without a random source and a
 //! replay mints the same ones.
 
-use crate::Role;
+use crate::SeatId;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr, time::Duration};
@@ -63,9 +63,15 @@ uuid_id! {
 }
 
 impl TaskId {
-    /// The session of `role` in this task. `generation` counts replacements of a lost session.
-    pub fn session(self, role: Role, generation: u32) -> SessionId {
-        SessionId(self.derive("session", &format!("{role}:{generation}")))
+    /// The session of a seat in this task. `generation` counts replacements of a lost session.
+    pub fn session(self, seat: SeatId, generation: u32) -> SessionId {
+        let SeatId { role, number } = seat;
+        // Logs of earlier versions know only one seat of each role.
+        let name = match number {
+            0 => format!("{role}:{generation}"),
+            number => format!("{role}:{number}:{generation}"),
+        };
+        SessionId(self.derive("session", &name))
     }
 
     /// The `count`th approval of this task.
@@ -133,14 +139,18 @@ impl fmt::Display for TurnId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Role;
 
     #[test]
     fn derived_ids_are_stable_valid_and_apart() {
         let task = TaskId::new(Uuid::from_u128(7));
-        let first = task.session(Role::Code, 0);
-        assert_eq!(first, task.session(Role::Code, 0));
-        assert_ne!(first, task.session(Role::Code, 1));
-        assert_ne!(first, task.session(Role::Aria, 0));
+        let code = SeatId::first(Role::Code);
+        let second = SeatId { number: 1, ..code };
+        let first = task.session(code, 0);
+        assert_eq!(first, task.session(code, 0));
+        assert_ne!(first, task.session(code, 1));
+        assert_ne!(first, task.session(second, 0));
+        assert_ne!(first, task.session(SeatId::first(Role::Aria), 0));
         assert_eq!(first.uuid().get_version_num(), 4);
         assert_ne!(task.approval(1), task.approval(2));
     }

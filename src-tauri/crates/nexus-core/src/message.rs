@@ -79,6 +79,11 @@ impl Party {
         }
     }
 
+    /// Is it the person?
+    pub fn is_person(&self) -> bool {
+        self.agent_type == AgentType::Person
+    }
+
     /// The seat, when this end is one.
     pub fn role(&self) -> Option<Role> {
         self.agent_id.parse().ok()

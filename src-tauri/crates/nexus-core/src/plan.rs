@@ -1,11 +1,11 @@
 //! A plan: steps, who takes them, and what each waits for.
 
-use crate::{Priority, Requirements, Role, StepId, Usd};
+use crate::{Priority, ProjectPath, Requirements, Role, StepId, Usd};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepKind {
     Analysis,
@@ -62,6 +62,9 @@ pub struct PlannedStep {
     /// What the planner thinks it will take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<Estimate>,
+    /// How often a failed attempt is tried again, where the plan says otherwise than the role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u32>,
 }
 
 /// What a step is thought to take. A guess, and shown as one.
@@ -90,6 +93,7 @@ impl PlannedStep {
             paths: Vec::new(),
             checks: Vec::new(),
             estimate: None,
+            max_retries: None,
         }
     }
 }
@@ -112,10 +116,11 @@ impl Plan {
 
     /// Checks the steps: there are some and not too many, ids are unique, dependencies exist,
     /// nothing waits for itself or for a judgement of the finished work, and every role fits its
-    /// kind of step.
+    /// kind of step. Paths stay inside the project.
     pub fn new(steps: Vec<PlannedStep>) -> Result<Self, BadPlan> {
         let mut problems = problems(&steps);
         problems.extend(judged_too_early(&steps));
+        problems.extend(leading_out(&steps));
         Self::unless(problems, steps)
     }
 
@@ -158,6 +163,48 @@ impl Plan {
                 "Judge the change against the wish, with the evidence of the checks. Say pass or fail, and for a fail what has to be mended.",
             ),
         ];
+        Self { steps }
+    }
+
+    /// A step by its number.
+    pub fn step(&self, id: StepId) -> Option<&PlannedStep> {
+        self.steps.iter().find(|step| step.id == id)
+    }
+
+    /// What all steps together are thought to take; `None` unless each has an estimate. The
+    /// cost is known only while all of them have one.
+    pub fn estimate(&self) -> Option<Estimate> {
+        let each: Option<Vec<Estimate>> = self.steps.iter().map(|step| step.estimate).collect();
+        let costs = |each: &[Estimate]| each.iter().map(|one| one.cost).sum::<Option<Usd>>();
+        each.map(|each| Estimate {
+            seconds: each.iter().map(|one| one.seconds).sum(),
+            cost: costs(&each),
+        })
+    }
+
+    /// Does `late` wait for `early`, at once or through others?
+    pub fn is_before(&self, early: StepId, late: StepId) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut waiting = vec![late];
+        while let Some(id) = waiting.pop() {
+            let step = self.steps.iter().find(|step| step.id == id);
+            for before in step.map(|step| step.after.as_slice()).unwrap_or_default() {
+                if *before == early {
+                    return true;
+                }
+                if seen.insert(*before) {
+                    waiting.push(*before);
+                }
+            }
+        }
+        false
+    }
+
+    /// The same plan with one more step, which waits for nothing that is not there.
+    #[must_use]
+    pub(crate) fn with(&self, step: PlannedStep) -> Self {
+        let mut steps = self.steps.clone();
+        steps.push(step);
         Self { steps }
     }
 
@@ -242,6 +289,24 @@ fn judged_too_early(steps: &[PlannedStep]) -> Vec<String> {
         format!("step {step} waits for step {judge}, which judges the work when all of it is done")
     });
     problems.collect()
+}
+
+/// Paths that name nothing inside the project.
+fn leading_out(steps: &[PlannedStep]) -> Vec<String> {
+    let out = |path: &&String| {
+        let plain = path.trim_end_matches('/');
+        ProjectPath::parse(plain).is_err()
+    };
+    let mut problems = Vec::new();
+    for step in steps {
+        for path in step.paths.iter().filter(out) {
+            let id = step.id;
+            problems.push(format!(
+                "step {id} names the path `{path}`, which is none inside the project"
+            ));
+        }
+    }
+    problems
 }
 
 /// Takes away steps whose dependencies are gone until none can be; what is left is a cycle.

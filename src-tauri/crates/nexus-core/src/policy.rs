@@ -44,11 +44,19 @@ pub enum Place {
     Reserved,
 }
 
+/// Does the tool write the file that the request names?
+pub fn writes_file(request: &ToolRequest) -> bool {
+    WRITING.contains(&request.tool.as_str())
+}
+
+/// Tools that write a file.
+const WRITING: &[&str] = &["Write", "Edit", "MultiEdit", "NotebookEdit"];
+
 /// Judges one tool request.
 pub fn judge(request: &ToolRequest, ground: &Ground<'_>) -> Judgement {
     match request.tool.as_str() {
         "Read" | "Glob" | "Grep" | "LS" | "NotebookRead" => judge_read(request, ground),
-        "Write" | "Edit" | "MultiEdit" | "NotebookEdit" => judge_write(request, ground),
+        tool if WRITING.contains(&tool) => judge_write(request, ground),
         "Bash" => judge_command(request.object(), ground),
         tool if tool.starts_with("mcp__nexus__") => Judgement::Allow,
         tool if ground.permissions == Permissions::All && ground.role.tools().contains(&tool) => {

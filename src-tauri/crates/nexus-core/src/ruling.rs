@@ -1,54 +1,58 @@
-//! What is decided about a step that was handed in.
+//! What is decided about a step that was handed in, by whom, and what NEXUS Prime used for it.
 
-use crate::PlannedStep;
+use crate::{PlannedStep, Usage};
 use serde::{Deserialize, Serialize};
 
 /// What is decided about a step that was handed in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Ruling {
-    /// It is done.
+    /// The others may build on it.
     Accept,
-    /// Its agent takes it again, and is told this.
+    /// The same agent goes at it again.
     Retry { feedback: String },
-    /// The steps that are not done yet are replaced by these.
+    /// It is accepted, and what is left of the plan is replaced by these steps.
     Replan { steps: Vec<PlannedStep> },
-    /// The person decides.
+    /// The person has to say.
     Ask { question: String },
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Plan;
-
-    #[test]
-    fn a_ruling_is_read_back_as_it_was_written_and_names_its_type() {
-        let rulings = [
-            (Ruling::Accept, "accept"),
-            (
-                Ruling::Retry {
-                    feedback: "The sums are still wrong.".to_owned(),
-                },
-                "retry",
-            ),
-            (
-                Ruling::Replan {
-                    steps: Plan::standard("Mend it").steps().to_vec(),
-                },
-                "replan",
-            ),
-            (
-                Ruling::Ask {
-                    question: "Which tax?".to_owned(),
-                },
-                "ask",
-            ),
-        ];
-        for (ruling, name) in rulings {
-            let written = serde_json::to_value(&ruling).unwrap();
-            assert_eq!(written["type"], name);
-            assert_eq!(serde_json::from_value::<Ruling>(written).unwrap(), ruling);
+impl Ruling {
+    /// The ruling in one word, as it is written in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Retry { .. } => "retry",
+            Self::Replan { .. } => "replan",
+            Self::Ask { .. } => "ask",
         }
     }
+}
+
+/// Who decided, or changed a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Author {
+    /// The rules of NEXUS, which use no tokens.
+    Rules,
+    /// The model that plans.
+    Prime,
+    Person,
+}
+
+/// What NEXUS Prime was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrimePurpose {
+    Plan,
+    Judgement,
+}
+
+/// What NEXUS Prime used in a task. The rules use nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PrimeUse {
+    pub calls: u32,
+    pub usage: Usage,
+    /// The model that was asked last.
+    pub model: Option<String>,
 }

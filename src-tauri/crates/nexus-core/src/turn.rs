@@ -51,6 +51,8 @@ pub enum TurnUpdate {
         /// Share of the limit that is used, from 0 to 1.
         utilization: Option<f64>,
     },
+    /// How long the conversation is now, as of a request to the model.
+    Context { tokens: u64 },
     /// Something NEXUS itself has to say about this turn.
     Note { text: String },
     /// A line of the stream this version does not know, or could not read. Kept, never fatal.

@@ -291,7 +291,7 @@ impl Desk {
             "process" => {
                 let turn = self.task.turns[&self.turn()].clone();
                 self.news(Report::ProcessStarted {
-                    role: turn.role,
+                    role: turn.role(),
                     session: turn.session,
                     pid: 77,
                 });
@@ -408,6 +408,7 @@ fn describe(event: &Event) -> String {
         Event::TaskFailed { failure } => format!(" {:?}", failure.kind),
         Event::TaskPaused { why } => format!(" {why:?}"),
         Event::RoundBegan { round, .. } => format!(" {round}"),
+        Event::Decided { ruling, by, .. } => format!(" {} by {by:?}", ruling.name()),
         _ => String::new(),
     };
     format!("{}{more}", event.kind())
@@ -458,7 +459,7 @@ fn a_task_of_a_template_is_planned_by_it() {
 fn a_planner_is_asked_before_the_template_and_the_template_is_taken_when_it_fails() {
     let script = "start admit";
     assert_eq!(after("bug-fix planner", script), "  task_started\nplanning");
-    let script = format!("{script} no-plan prepared before-green says");
+    let script = format!("{script} no-plan prepared before-green result says");
     assert!(after("bug-fix planner", &script).contains("assignment → alpha_test_creator"));
 }
 
@@ -466,7 +467,7 @@ fn a_planner_is_asked_before_the_template_and_the_template_is_taken_when_it_fail
 fn code_waits_for_the_baseline() {
     assert_eq!(
         after("", "start admit prepared says"),
-        "  result_submitted\n  message_posted response ← aria_coordinator structured false\n  turn_ended completed\n  step_ended\nworking"
+        "  result_submitted\n  message_posted response ← aria_coordinator structured false\n  turn_ended completed\n  step_ended\n  decided accept by Rules\nworking"
     );
     assert!(
         after("", "start admit prepared says before-green")
@@ -484,7 +485,7 @@ fn beta_waits_for_the_evidence_of_the_round() {
 fn a_passed_task_is_reviewed_and_only_accept_makes_it_done() {
     assert_eq!(
         after("", &format!("{TO_BETA} pass says")),
-        "  message_posted response ← beta_test_validator structured true\n  turn_ended completed\n  step_ended\n  review_reached failed false\nreview"
+        "  message_posted response ← beta_test_validator structured true\n  turn_ended completed\n  step_ended\n  decided accept by Rules\n  review_reached failed false\nreview"
     );
     assert_eq!(
         after("", &format!("{TO_BETA} pass says accept")),
@@ -1002,7 +1003,7 @@ fn the_cost_cap_pauses_the_task_before_the_next_turn() {
     assert!(after("", &script).ends_with("review"));
     let capped = "start admit prepared before-green says says says";
     assert!(
-        after("budget", capped).ends_with("step_ended\nworking"),
+        after("budget", capped).ends_with("decided accept by Rules\nworking"),
         "nothing is due yet"
     );
     let capped = format!("{capped} green");

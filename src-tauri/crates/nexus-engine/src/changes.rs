@@ -25,6 +25,13 @@ pub enum Change {
         at: Timestamp,
         live: Arc<Live>,
     },
+    /// NEXUS Prime says something on its way to a plan or a ruling. Not kept.
+    Thinking {
+        seq: u64,
+        at: Timestamp,
+        task: Arc<Task>,
+        text: String,
+    },
 }
 
 /// Where in the work something was shown, and what.
@@ -43,7 +50,10 @@ impl Change {
     /// The number of the last fact this change knows of.
     pub fn seq(&self) -> u64 {
         match self {
-            Self::Fact { seq, .. } | Self::Floor { seq, .. } | Self::Live { seq, .. } => *seq,
+            Self::Fact { seq, .. }
+            | Self::Floor { seq, .. }
+            | Self::Live { seq, .. }
+            | Self::Thinking { seq, .. } => *seq,
         }
     }
 }
@@ -109,7 +119,7 @@ impl ChangeStream {
             let change = self.coming.recv().await.ok()?;
             // What a turn shows carries the number of a fact that may still be on its way, so
             // it says nothing about which facts were told.
-            if matches!(change, Change::Live { .. }) {
+            if matches!(change, Change::Live { .. } | Change::Thinking { .. }) {
                 return Some(change);
             }
             // Recorded while the missed ones were read: already told.

@@ -2,7 +2,7 @@
 
 use crate::EngineError;
 use fs4::{FileExt, TryLockError};
-use nexus_core::{ProjectId, TaskId};
+use nexus_core::{ProjectId, SeatId, TaskId};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -59,6 +59,16 @@ impl DataDir {
     /// The copy a task works in.
     pub fn workspace(&self, task: TaskId) -> PathBuf {
         self.task(task).join("workspace")
+    }
+
+    /// The copies of agents that work side by side.
+    pub fn lanes(&self, task: TaskId) -> PathBuf {
+        self.task(task).join("lanes")
+    }
+
+    /// The copy in which the agent of a lane's seat works.
+    pub fn lane(&self, task: TaskId, seat: SeatId) -> PathBuf {
+        self.lanes(task).join(seat.to_string())
     }
 
     /// The six Markdown files.

@@ -4,9 +4,11 @@ use crate::{
     ChangeStream, DataDir, EngineError, EngineOptions, ErrorKind, FolderFacts, TakeUp, Timeline,
     changes::Hub,
     data_dir::OwnerLock,
-    dispatcher::{Dispatcher, Inbox, Input, Reply, inbox},
+    dispatcher::{Dispatcher, Inbox, Input, Reply, inbox, now},
     folder::{find, look, write_sample},
+    handed::quote_files,
     hands::{Hands, Locks, Tools},
+    monitor::{Monitor, Pulse},
     past::{Log, change_of, clear_leftovers, entries, read_after, replay, settle_doubts},
     state::Shared,
     templates::Templates,
@@ -14,12 +16,13 @@ use crate::{
 use nexus_agent::Sample;
 use nexus_core::{
     ANSWER_WITHIN, Answer, ApprovalId, Awake, Command, DayCaps, Desk, Floor, FloorEvent, Limits,
-    Permissions, PlannerKind, Priority, Project, ProjectId, ProjectPath, RuleId, Task, TaskId,
-    TaskSpec, Team, Terms, TurnOutcome, Usd,
+    Permissions, PlannerKind, Predecessor, Priority, Project, ProjectId, ProjectPath, RuleId,
+    SeatId, Task, TaskId, TaskSpec, Team, Terms, TurnOutcome, Usd, Wait,
 };
 use nexus_store::{Reader, Store, StoreKey, Transcripts};
 use nexus_workspace::{Git, Patch, ProjectConfig, Repository, Source};
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -34,6 +37,7 @@ pub struct Engine {
     inbox: Inbox,
     shared: Shared,
     hub: Hub,
+    monitor: Monitor,
     log: Log,
     transcripts: Transcripts,
     /// `None` for an engine that only reads.
@@ -67,10 +71,12 @@ impl Engine {
         let options = Arc::new(options);
         let root = options.data.root().to_owned();
         let (parallel_tasks, take_up) = (options.parallel_tasks, options.take_up);
+        let tasks_per_project = options.tasks_per_project;
         let opened = tokio::task::spawn_blocking(move || {
             let mut store = Store::open(&root, StoreKey::Plain)?;
             clear_leftovers(&mut store)?;
             let mut desk = replay(parallel_tasks, |each| store.for_each(0, each))?;
+            Arc::make_mut(&mut desk.floor).tasks_per_project = tasks_per_project;
             settle_doubts(&mut store, &desk)?;
             if take_up == TakeUp::Everything {
                 desk.awake = Awake::All;
@@ -86,6 +92,7 @@ impl Engine {
             inbox,
             shared: Shared::new(desk),
             hub: Hub::new(),
+            monitor: Monitor::default(),
             log: Log::Ours(Arc::clone(&store)),
             _lock: Some(Arc::new(lock)),
         };
@@ -94,6 +101,7 @@ impl Engine {
             inbox: engine.inbox.clone(),
             shared: engine.shared.clone(),
             hub: engine.hub.clone(),
+            monitor: engine.monitor.clone(),
             transcripts: engine.transcripts.clone(),
             store: Arc::clone(&store),
             locks: Locks::default(),
@@ -130,6 +138,7 @@ impl Engine {
             inbox,
             shared: Shared::new(desk),
             hub: Hub::new(),
+            monitor: Monitor::default(),
             log,
             _lock: None,
         })
@@ -178,6 +187,26 @@ impl Engine {
     pub fn tasks(&self) -> (u64, Vec<Arc<Task>>) {
         let desk = self.shared.desk();
         (desk.seq, desk.tasks.into_values().collect())
+    }
+
+    /// The tasks that this one waits for because they are not done.
+    pub fn waits_for(&self, task: &Task) -> Vec<Predecessor> {
+        if task.after.is_empty() {
+            return Vec::new();
+        }
+        self.shared.desk().waits_for(task)
+    }
+
+    /// Where each task that waits for nothing but a place is in the queue, from 1.
+    pub fn queue_places(&self) -> BTreeMap<TaskId, u32> {
+        let queue = self.shared.desk().queue(now());
+        let waiting = queue.iter().filter(|queued| queued.waits == Wait::Place);
+        waiting.map(|queued| queued.id).zip(1..).collect()
+    }
+
+    /// What each agent at work does right now.
+    pub fn pulses(&self) -> BTreeMap<(TaskId, SeatId), Pulse> {
+        self.monitor.now()
     }
 
     /// A task by its id or its short name.
@@ -272,6 +301,11 @@ impl Engine {
             attended: new.attended,
             terms: new.terms,
         };
+        // What the machine cannot carry is not promised.
+        let seats = spec.terms.seats.unwrap_or(Terms::SEATS);
+        if seats > self.options.seats {
+            spec.terms.seats = Some(self.options.seats);
+        }
         spec.check()?;
         let facts = self.inspect(&new.folder).await?;
         if !facts.trusted && !new.trust_once {
@@ -355,6 +389,16 @@ impl Engine {
             };
             EngineError::new(kind, outcome.describe())
         })
+    }
+
+    /// A message with text files quoted in it. A file that is no text, or too large to be
+    /// quoted, is refused by its name.
+    pub async fn with_files(
+        &self,
+        text: String,
+        files: Vec<String>,
+    ) -> Result<String, EngineError> {
+        blocking(move || quote_files(text, &files)).await
     }
 
     /// Orders a task to do something.

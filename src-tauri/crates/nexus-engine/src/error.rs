@@ -95,9 +95,16 @@ impl From<Rejection> for EngineError {
             Rejection::NoSuchQuestion | Rejection::NoSuchGrant => ErrorKind::NotFound,
             Rejection::WrongAnswer { .. }
             | Rejection::EmptyRequest
+            | Rejection::EmptyMessage
+            | Rejection::MessageTooLong { .. }
+            | Rejection::NoRecipient
+            | Rejection::BadPlan(_)
             | Rejection::BudgetSpent { .. } => ErrorKind::BadInput,
             Rejection::WrongState { .. }
             | Rejection::NothingChanged
+            | Rejection::NoPlan
+            | Rejection::PlanChanged { .. }
+            | Rejection::StepBegun { .. }
             | Rejection::NotChained
             | Rejection::QuestionChanged
             | Rejection::NoIdleSession { .. }

@@ -4,7 +4,7 @@
 use crate::{Backends, DataDir, EngineError, EngineOptions, ErrorKind, TakeUp, for_checks};
 use async_trait::async_trait;
 use nexus_agent::{
-    Backend, BaseUrl, Case, ClaudeCode, ClaudeConfig, Credential, Environment, InstallError,
+    Api, Backend, BaseUrl, Case, ClaudeCode, ClaudeConfig, Credential, Environment, InstallError,
     Installation, Judged, NoPlan, OpenAiPlanner, PlanBrief, Planned, Planner, PlannerSettings,
     Search, Session, SessionSpec, Thinks,
 };
@@ -28,14 +28,27 @@ pub struct Machine {
     pub environment: Environment,
     /// Another address for the model service than the usual one.
     pub anthropic_url: Option<BaseUrl>,
-    pub openai_url: Option<BaseUrl>,
+    /// Which model plans, and where it is.
+    pub planner: PlannerSettings,
     /// What checks may see of the environment.
     pub check_env: Vec<(OsString, OsString)>,
     /// `NEXUS_SILENCE_LIMIT`: how long a turn may say nothing.
     pub silence_limit: Option<Duration>,
     /// `NEXUS_SESSION_TIMEOUT`: how long a process may be idle.
     pub session_timeout: Option<Duration>,
+    /// `NEXUS_PARALLEL_TASKS`: how many tasks are under way at once.
+    pub parallel_tasks: Option<usize>,
+    /// `NEXUS_TASKS_PER_PROJECT`: how many of those may be of one project.
+    pub tasks_per_project: Option<usize>,
+    /// `NEXUS_SEATS`: how many agents of one role work side by side in a task, at most.
+    pub seats: Option<u32>,
+    /// Memory that is free for agents, in bytes, where the system says so.
+    pub memory: Option<u64>,
 }
+
+/// What an agent's process and the tools it starts need, roughly: 130 MB were measured for the
+/// process itself.
+const AGENT_MEMORY: u64 = 300 * 1024 * 1024;
 
 impl Machine {
     /// Reads a host's environment. `guard` starts agents and checks; it is the host's own
@@ -71,9 +84,13 @@ impl Machine {
             },
             environment: Environment::of(variables.iter().cloned()),
             anthropic_url: base_url(text("NEXUS_ANTHROPIC_BASE_URL"))?,
-            openai_url: base_url(text("NEXUS_OPENAI_BASE_URL"))?,
+            planner: planner_settings(&text)?,
             silence_limit: seconds("NEXUS_SILENCE_LIMIT", text("NEXUS_SILENCE_LIMIT"))?,
             session_timeout: seconds("NEXUS_SESSION_TIMEOUT", text("NEXUS_SESSION_TIMEOUT"))?,
+            parallel_tasks: count("NEXUS_PARALLEL_TASKS", text("NEXUS_PARALLEL_TASKS"))?,
+            tasks_per_project: count("NEXUS_TASKS_PER_PROJECT", text("NEXUS_TASKS_PER_PROJECT"))?,
+            seats: count("NEXUS_SEATS", text("NEXUS_SEATS"))?,
+            memory: free_memory(),
             check_env: for_checks(variables),
         })
     }
@@ -90,12 +107,32 @@ impl Machine {
             launcher: self.launcher.clone(),
             home: self.home.clone(),
             check_env: self.check_env.clone(),
-            parallel_tasks: EngineOptions::PARALLEL_TASKS,
+            parallel_tasks: self.parallel_tasks(),
+            tasks_per_project: self.tasks_per_project,
+            seats: self.seats(),
             silence_limit: self.silence_limit.unwrap_or(EngineOptions::SILENCE_LIMIT),
             session_timeout: self.session_timeout,
             check_limit: EngineOptions::CHECK_LIMIT,
             limits: Limits::default(),
             take_up,
+        }
+    }
+
+    fn parallel_tasks(&self) -> usize {
+        self.parallel_tasks.unwrap_or(EngineOptions::PARALLEL_TASKS)
+    }
+
+    /// How many agents of one role a task may have at work: what was asked for, as far as the
+    /// memory of this machine reaches for all its tasks.
+    fn seats(&self) -> u32 {
+        let tasks = u64::try_from(self.parallel_tasks()).unwrap_or(u64::MAX);
+        let wanted = self.seats.unwrap_or(u32::MAX);
+        match self.memory {
+            Some(free) => {
+                let fit = free / AGENT_MEMORY / tasks.max(1);
+                wanted.min(u32::try_from(fit).unwrap_or(u32::MAX)).max(1)
+            }
+            None => wanted,
         }
     }
 
@@ -111,6 +148,32 @@ impl Machine {
     }
 }
 
+/// The memory that programs can have without others being pushed out, as Linux counts it
+/// (`MemAvailable` of proc(5)).
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes.saturating_mul(1024))
+}
+
+/// A whole number above zero from the environment.
+fn count<T: std::str::FromStr + Default + PartialEq>(
+    name: &str,
+    text: Option<String>,
+) -> Result<Option<T>, EngineError> {
+    let Some(text) = text else { return Ok(None) };
+    match text.parse::<T>() {
+        Ok(number) if number != T::default() => Ok(Some(number)),
+        Ok(_) | Err(_) => Err(EngineError::new(
+            ErrorKind::BadInput,
+            format!("failed to read {name}={text}: give a whole number above zero"),
+        )),
+    }
+}
+
 /// A number of whole seconds from the environment.
 fn seconds(name: &str, text: Option<String>) -> Result<Option<Duration>, EngineError> {
     let Some(text) = text else { return Ok(None) };
@@ -121,6 +184,40 @@ fn seconds(name: &str, text: Option<String>) -> Result<Option<Duration>, EngineE
         )),
         Ok(seconds) => Ok(Some(Duration::from_secs(seconds))),
     }
+}
+
+/// Which model plans: what the environment says, and the usual where it says nothing.
+fn planner_settings(
+    text: &impl Fn(&str) -> Option<String>,
+) -> Result<PlannerSettings, EngineError> {
+    let wrong =
+        |why: String| EngineError::new(ErrorKind::BadInput, format!("failed to read {why}"));
+    let usual = || OpenAiPlanner::BASE_URL.parse().ok();
+    let address = base_url(text("NEXUS_OPENAI_BASE_URL"))?.or_else(usual);
+    let address = address.ok_or_else(|| wrong("the planner's address".to_owned()))?;
+    let model = text("NEXUS_OPENAI_MODEL").unwrap_or_else(|| OpenAiPlanner::MODEL.to_owned());
+    let usual = PlannerSettings::new(address, model);
+    let api = match text("NEXUS_OPENAI_API").as_deref() {
+        None | Some("chat") => Api::Chat,
+        Some("responses") => Api::Responses,
+        Some(other) => {
+            return Err(wrong(format!(
+                "NEXUS_OPENAI_API={other}: say chat or responses"
+            )));
+        }
+    };
+    let limit = seconds("NEXUS_OPENAI_TIME_LIMIT", text("NEXUS_OPENAI_TIME_LIMIT"))?;
+    let silence = seconds(
+        "NEXUS_OPENAI_SILENCE_LIMIT",
+        text("NEXUS_OPENAI_SILENCE_LIMIT"),
+    )?;
+    Ok(PlannerSettings {
+        api,
+        organisation: text("NEXUS_OPENAI_ORGANISATION"),
+        time_limit: limit.unwrap_or(usual.time_limit),
+        silence_limit: silence.unwrap_or(usual.silence_limit),
+        ..usual
+    })
 }
 
 fn base_url(text: Option<String>) -> Result<Option<BaseUrl>, EngineError> {
@@ -196,34 +293,27 @@ impl Backend for ClaudeHere {
     }
 }
 
-/// The planner, with the key and the address of the moment it is asked.
+/// The planner, with the key of the moment it is asked.
 #[derive(Debug)]
 struct PlannerHere(Machine);
 
 impl PlannerHere {
-    async fn openai(&self) -> Result<OpenAiPlanner, NoPlan> {
+    async fn planner(&self) -> Result<OpenAiPlanner, NoPlan> {
         let key = self.0.secrets.get(SecretName::OpenAi).await;
         let key = key.map_err(|error| NoPlan::unasked(format!("failed to {error}")))?;
         let no_key =
             || NoPlan::unasked("there is no openai key: save one with `nexus keys set openai`");
-        let usual = || {
-            OpenAiPlanner::BASE_URL
-                .parse()
-                .map_err(|_| NoPlan::unasked("no address"))
-        };
-        let url = self.0.openai_url.clone().map_or_else(usual, Ok)?;
-        let settings = PlannerSettings::new(url, OpenAiPlanner::MODEL);
-        OpenAiPlanner::new(settings, key.ok_or_else(no_key)?)
+        OpenAiPlanner::new(self.0.planner.clone(), key.ok_or_else(no_key)?)
     }
 }
 
 #[async_trait]
 impl Planner for PlannerHere {
     async fn plan(&self, brief: &PlanBrief, thinks: &Thinks) -> Result<Planned, NoPlan> {
-        self.openai().await?.plan(brief, thinks).await
+        self.planner().await?.plan(brief, thinks).await
     }
 
     async fn judge(&self, case: &Case, thinks: &Thinks) -> Result<Judged, NoPlan> {
-        self.openai().await?.judge(case, thinks).await
+        self.planner().await?.judge(case, thinks).await
     }
 }

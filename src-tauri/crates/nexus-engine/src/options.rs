@@ -20,6 +20,10 @@ pub struct EngineOptions {
     pub check_env: Vec<(OsString, OsString)>,
     /// How many tasks may be under way at once.
     pub parallel_tasks: usize,
+    /// How many tasks of one project may be under way at once; `None` for no limit of its own.
+    pub tasks_per_project: Option<usize>,
+    /// How many agents of one role may work side by side in a task, at most.
+    pub seats: u32,
     /// A turn that says nothing for this long is stopped.
     pub silence_limit: Duration,
     /// A process that nobody uses is given up after this long; `None` leaves it to the role.

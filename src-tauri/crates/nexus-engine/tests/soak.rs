@@ -450,6 +450,8 @@ async fn start(dir: &Path, crew: &Arc<Crew>) -> Engine {
         home: None,
         check_env: vec![],
         parallel_tasks: PARALLEL,
+        tasks_per_project: None,
+        seats: 8,
         silence_limit: Duration::from_secs(600),
         session_timeout: None,
         check_limit: Duration::from_secs(60),

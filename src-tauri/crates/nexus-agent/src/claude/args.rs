@@ -189,7 +189,7 @@ mod tests {
         SessionSpec {
             task,
             role,
-            session: task.session(role, 0),
+            session: task.session(nexus_core::SeatId::first(role), 0),
             resume: false,
             workspace: "/home/me/copy".into(),
             system_prompt: "You are secret to other users of this machine".to_owned(),

@@ -144,6 +144,17 @@ fn plain_text(content: &Value) -> String {
 
 fn delta(streamed: &Streamed) -> Vec<TurnUpdate> {
     match streamed {
+        Streamed::MessageStart { message } => {
+            let sent = message.usage;
+            let tokens = sent
+                .input_tokens
+                .saturating_add(sent.cache_read_input_tokens)
+                .saturating_add(sent.cache_creation_input_tokens);
+            (tokens > 0)
+                .then_some(TurnUpdate::Context { tokens })
+                .into_iter()
+                .collect()
+        }
         Streamed::ContentBlockDelta {
             delta: Delta::TextDelta { text },
         } => vec![TurnUpdate::TextDelta {

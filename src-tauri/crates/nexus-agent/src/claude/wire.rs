@@ -143,11 +143,21 @@ pub(crate) struct StreamEvent {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Streamed {
+    /// The model begins to answer; says how much it was sent.
+    MessageStart {
+        message: Begun,
+    },
     ContentBlockDelta {
         delta: Delta,
     },
     #[serde(other)]
     Other,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Begun {
+    #[serde(default)]
+    pub(crate) usage: MessageUsage,
 }
 
 #[derive(Debug, Deserialize)]

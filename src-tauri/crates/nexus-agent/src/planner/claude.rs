@@ -16,7 +16,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use nexus_core::{
-    AgentCall, Permissions, Role, TaskId, ToolRequest, TurnOutcome, TurnUpdate,
+    AgentCall, Permissions, Role, SeatId, TaskId, ToolRequest, TurnOutcome, TurnUpdate,
     policy::{Ground, Judgement, Place, judge},
 };
 use std::{
@@ -164,7 +164,7 @@ impl Conversation<'_> {
         SessionSpec {
             task,
             role: Role::Prime,
-            session: task.session(Role::Prime, 0),
+            session: task.session(SeatId::first(Role::Prime), 0),
             resume: false,
             workspace: self.place.clone(),
             system_prompt: self.rules.clone(),
@@ -190,6 +190,7 @@ impl Conversation<'_> {
             TurnUpdate::ToolEnded { .. }
             | TurnUpdate::Retrying { .. }
             | TurnUpdate::RateLimit { .. }
+            | TurnUpdate::Context { .. }
             | TurnUpdate::Note { .. }
             | TurnUpdate::Unknown { .. } => return,
         };

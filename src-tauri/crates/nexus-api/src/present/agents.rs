@@ -36,7 +36,10 @@ fn agent(seat: Role, tasks: &[Arc<Task>]) -> AgentView {
         .clone()
         .find(|task| seat == Role::Prime && task.plan.is_none());
     let (state, note, task) = if let Some((task, step)) = busy {
-        let starting = task.turns.values().any(|t| t.role == seat && !t.streaming);
+        let starting = task
+            .turns
+            .values()
+            .any(|t| t.role() == seat && !t.streaming);
         let state = if stage(task, step) == StageStateView::NeedsYou {
             AgentStateView::NeedsYou
         } else if !matches!(task.phase, Phase::Active) {

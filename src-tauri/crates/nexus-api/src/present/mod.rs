@@ -2,12 +2,14 @@
 
 mod agents;
 mod care;
+mod team;
 mod templates;
 mod timeline;
 mod trust;
 
 pub use agents::agents;
 pub use care::{difference, kpi, trashed};
+pub use team::{place, plan, seats};
 pub use templates::{filled, templates};
 pub use timeline::{change, timeline};
 pub use trust::{allowed, approvals, sessions};
@@ -192,6 +194,12 @@ pub fn card(task: &Task) -> TaskCard {
         lines_added: lines(|l| l.added),
         lines_removed: lines(|l| l.removed),
         standing: task.standing().map(standing),
+        priority: priority(task.priority),
+        waits_for: Vec::new(),
+        queue_place: None,
+        progress: team::progress(task),
+        at_work: u32::try_from(task.turns.len()).unwrap_or(u32::MAX),
+        flags: u32::try_from(task.flags().count()).unwrap_or(u32::MAX),
         actions: actions(task),
     }
 }
@@ -351,7 +359,7 @@ fn waits_for_person(task: &Task) -> bool {
 
 fn active_role(task: &Task) -> Option<Role> {
     let asking = task.approvals.values().next().map(|approval| approval.role);
-    asking.or_else(|| task.turns.values().next().map(|turn| turn.role))
+    asking.or_else(|| task.turns.values().next().map(|turn| turn.role()))
 }
 
 /// Why the task is where it is, or what happens in it, in a few words.
@@ -374,12 +382,9 @@ fn note(task: &Task) -> String {
         Phase::Review {
             verdict_failed: true,
             ..
-        } => "Beta says fail".to_owned(),
+        } => team::failed_note(task),
         Phase::Review { .. } if task.changes.is_empty() => "changed no file".to_owned(),
-        Phase::Review { .. } => task
-            .standing()
-            .map(|s| s.describe().to_owned())
-            .unwrap_or_default(),
+        Phase::Review { .. } => team::review_note(task),
         Phase::Accepting { .. } => "applying…".to_owned(),
         Phase::Done => "applied".to_owned(),
         Phase::Failed { failure } => failure.message.clone(),
@@ -397,6 +402,7 @@ fn pause(why: PauseReason) -> PauseView {
         PauseReason::Turns => PauseView::Turns,
         PauseReason::Day => PauseView::Day,
         PauseReason::Unsure => PauseView::Unsure,
+        PauseReason::Plan => PauseView::Plan,
     }
 }
 
@@ -423,6 +429,9 @@ fn pause_note(task: &Task, why: PauseReason) -> String {
         PauseReason::Day => {
             "today's cap for all tasks is reached: raise it, or resume tomorrow".to_owned()
         }
+        PauseReason::Plan => {
+            "you did not say yes to the plan: edit it, or resume to be asked again".to_owned()
+        }
         PauseReason::Unsure => {
             let commands: Vec<_> = task
                 .steps
@@ -442,12 +451,18 @@ fn active_note(task: &Task) -> String {
     if let Some(approval) = task.approvals.values().next() {
         return question_text(approval);
     }
+    if task.turns.len() > 1 {
+        return team::side_by_side(task);
+    }
     if let Some(turn) = task.turns.values().next() {
         let step = task.step(turn.step);
         let progress = step.and_then(|step| step.progress.clone());
         let kind = step.map(|step| step.planned.kind);
         return progress.unwrap_or_else(|| {
-            let doing = kind.map_or("working", doing);
+            let doing = match step.and_then(|step| step.mends) {
+                Some(_) => "putting together what conflicts",
+                None => kind.map_or("working", doing),
+            };
             if turn.streaming {
                 doing.to_owned()
             } else {
@@ -466,6 +481,7 @@ fn active_note(task: &Task) -> String {
         )),
         StepState::Waiting
         | StepState::Running { .. }
+        | StepState::HandedIn
         | StepState::Done
         | StepState::Failed
         | StepState::Cancelled => None,
@@ -484,6 +500,8 @@ fn active_note(task: &Task) -> String {
             time: CheckTime::After { .. },
         } => Some("running the checks"),
         Effect::RestoreWorkspace { .. } => Some("restoring the workspace"),
+        Effect::Judge { .. } => Some("NEXUS Prime looks at what was handed in"),
+        Effect::PlanMerge { .. } | Effect::Merge { .. } => Some("putting the work together"),
         Effect::WarmSession { .. }
         | Effect::RunTurn { .. }
         | Effect::PlanApply
@@ -547,6 +565,15 @@ fn stage(task: &Task, step: &Step) -> StageStateView {
             }
         }
         StepState::Backoff { .. } | StepState::Parked { .. } => StageStateView::Parked,
+        StepState::HandedIn
+            if task
+                .approvals
+                .values()
+                .any(|a| a.step == Some(step.planned.id)) =>
+        {
+            StageStateView::NeedsYou
+        }
+        StepState::HandedIn => StageStateView::Running,
         StepState::Done => StageStateView::Done,
         StepState::Failed => StageStateView::Failed,
         StepState::Cancelled => StageStateView::Cancelled,
@@ -574,6 +601,18 @@ pub fn approval(task: &Task, approval: &Approval) -> ApprovalView {
             String::new(),
             Vec::new(),
         ),
+        Question::Plan { outline, .. } => (
+            QuestionKindView::Plan,
+            outline.join("\n"),
+            "nothing is spent on agents before you say yes".to_owned(),
+            Vec::new(),
+        ),
+        Question::HandedIn { question, .. } => (
+            QuestionKindView::HandedIn,
+            question.clone(),
+            "yes goes on from it; no, or words, send it back".to_owned(),
+            Vec::new(),
+        ),
     };
     ApprovalView {
         id: approval.id.uuid(),
@@ -587,7 +626,9 @@ pub fn approval(task: &Task, approval: &Approval) -> ApprovalView {
         options,
         digest: approval.question.digest(),
         expires_at: approval.expires_at.map(time),
-        waiting: approval.turn.is_some() || approval.step.is_none(),
+        waiting: approval.turn.is_some()
+            || approval.step.is_none()
+            || matches!(approval.question, Question::HandedIn { .. }),
     }
 }
 
@@ -599,8 +640,28 @@ fn question_text(approval: &Approval) -> String {
             tool => format!("{who} wants to use {tool}: {}", one_line(request.object())),
         },
         Question::Open { question, .. } => format!("{who} asks: {}", one_line(question)),
-        Question::RoundsUsedUp { rounds, .. } => {
-            format!("{who} still says fail after {rounds} rounds. Go on, or leave it as it is?")
+        Question::RoundsUsedUp { rounds, findings } => {
+            let first = findings.first().map(|finding| one_line(finding));
+            format!(
+                "After {rounds} rounds something is still to be mended: {}. Go on, or leave it as it is?",
+                first.unwrap_or_default()
+            )
+        }
+        Question::Plan {
+            outline, version, ..
+        } => {
+            format!(
+                "The plan has {} steps (version {version}). Carry it out?",
+                outline.len()
+            )
+        }
+        Question::HandedIn {
+            title, question, ..
+        } => {
+            format!(
+                "Is \"{title}\" good enough to go on from? {}",
+                one_line(question)
+            )
         }
     }
 }
@@ -692,6 +753,17 @@ pub fn task(task: &Task, data: &DataDir) -> TaskView {
         summary: last.map(|result| result.summary.clone()),
         round: task.round,
         max_rounds: nexus_core::MAX_ROUNDS + task.extra_rounds + 1,
+        plan: plan(task, &std::collections::BTreeMap::new()),
+        decisions: task
+            .decisions
+            .iter()
+            .map(|made| team::decision(made))
+            .collect(),
+        prime: team::prime(task),
+        flags: team::flags(task),
+        overlaps: team::overlaps(task),
+        milestones: team::milestones(task),
+        terms: team::terms(task),
     }
 }
 
@@ -706,7 +778,7 @@ fn failure_kind(kind: FailureKind) -> &'static str {
 
 /// Messages, oldest first.
 pub fn messages(task: &Task) -> Vec<MessageView> {
-    task.messages.iter().map(|m| message(m)).collect()
+    task.messages.iter().map(|m| message(task, m)).collect()
 }
 
 fn step(task: &Task, step: &Step) -> StepView {
@@ -717,6 +789,13 @@ fn step(task: &Task, step: &Step) -> StepView {
         role: role(step.planned.role),
         kind: step.planned.kind.name().to_owned(),
         title: step.planned.title.clone(),
+        description: step.planned.description.clone(),
+        after: step.planned.after.iter().map(|id| id.0).collect(),
+        seat: step.seat_id().map(nexus_core::SeatId::title),
+        lane: step.is_in_lane(),
+        merge: team::merge(step),
+        mends: step.mends.map(|id| id.0),
+        written: team::written(step),
         state: stage(task, step),
         attempts: step.attempts,
         tokens: step.usage.tokens(),
@@ -793,7 +872,7 @@ fn change_name(change: ChangeKind) -> &'static str {
     }
 }
 
-fn message(message: &Message) -> MessageView {
+fn message(task: &Task, message: &Message) -> MessageView {
     let (kind, to, structured) = match message {
         Message::Assignment(m) => ("assignment", m.to.agent_id.clone(), true),
         Message::Response(m) => ("response", "nexus_prime".to_owned(), m.structured),
@@ -806,6 +885,11 @@ fn message(message: &Message) -> MessageView {
         to,
         kind: kind.to_owned(),
         text: scratchpad::body(message),
+        delivery: team::delivery(&task.delivery(message)),
+        read_by: task
+            .readers(message.id())
+            .map(|(reader, _)| role(reader))
+            .collect(),
         structured,
         json: serde_json::to_value(message).unwrap_or_default(),
     }

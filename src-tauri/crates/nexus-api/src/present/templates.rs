@@ -1,10 +1,8 @@
 //! Templates of tasks, what is made of them, and the checklist of a task, as they are shown.
 
-use super::{priority, role};
+use super::priority;
 use crate::view::*;
-use nexus_core::{
-    Field, FieldKind, Filled, Judged, Plan, PlannedStep, StepId, Task, Template, TemplateSource,
-};
+use nexus_core::{Field, FieldKind, Filled, Judged, Plan, Task, Template, TemplateSource};
 use nexus_engine::Templates;
 
 /// The templates for work in a folder.
@@ -90,18 +88,8 @@ pub(super) fn checklist(task: &Task) -> Vec<ChecklistItemView> {
 }
 
 fn plan(plan: &Plan) -> Vec<PlanStepView> {
-    plan.steps().iter().map(step).collect()
-}
-
-fn step(step: &PlannedStep) -> PlanStepView {
-    PlanStepView {
-        id: step.id.0,
-        role: role(step.role),
-        kind: step.kind.name().to_owned(),
-        title: step.title.clone(),
-        description: step.description.clone(),
-        after: step.after.iter().map(|StepId(id)| *id).collect(),
-        paths: step.paths.clone(),
-        checks: step.checks.clone(),
-    }
+    let steps = plan.steps().iter();
+    steps
+        .map(|step| super::team::planned(step, false))
+        .collect()
 }

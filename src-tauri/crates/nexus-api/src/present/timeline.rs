@@ -5,8 +5,8 @@ use super::{
 };
 use crate::view::{ChangeView, RoleView, TimelineItem, TimelineKind};
 use nexus_core::{
-    CheckTime, Event, Evidence, Message, Party, ProcessEnd, Recipient, Role, StepId, StepResult,
-    Task, Timestamp, TurnId, TurnUpdate, Verdict,
+    Author, CheckTime, Event, Evidence, Message, Party, PrimePurpose, ProcessEnd, Recipient, Role,
+    Ruling, StepId, StepResult, Task, Timestamp, TurnId, TurnUpdate, Verdict,
 };
 use nexus_engine::{Change, TimelineEntry};
 
@@ -23,6 +23,13 @@ pub fn change(change: &Change) -> ChangeView {
             task_id: task.id.uuid(),
             item: fact(*seq, *at, event, task),
             card: Box::new(card(task)),
+        },
+        Change::Thinking {
+            seq, task, text, ..
+        } => ChangeView::Thinking {
+            seq: *seq,
+            task_id: task.id.uuid(),
+            text: text.clone(),
         },
         Change::Floor { seq, floor } => ChangeView::Projects {
             seq: *seq,
@@ -93,6 +100,103 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
             item.ok = Some(false);
             item.text =
                 format!("The planner could not plan ({reason}); the standard pipeline is used");
+        }
+        Event::PlanRevised {
+            version,
+            plan,
+            by,
+            why,
+        } => {
+            item.role = (*by == Author::Prime).then_some(RoleView::Prime);
+            let steps = plan.steps().len();
+            item.text = format!("Plan {version} by {}: {steps} steps ({why})", author(*by));
+        }
+        Event::PrimeAsked {
+            purpose,
+            model,
+            calls,
+            usage,
+        } => {
+            item.role = Some(RoleView::Prime);
+            let what = match purpose {
+                PrimePurpose::Plan => "for a plan",
+                PrimePurpose::Judgement => "about a step",
+            };
+            let tokens = usage.tokens();
+            item.text = format!("Asked {model} {what}: {tokens} tokens in {calls} calls");
+        }
+        Event::FileTouched { turn, path } => {
+            item.turn = Some(turn.0);
+            item.text = format!("Writes {path}");
+        }
+        Event::WorkAudited {
+            turn,
+            changes,
+            flags,
+        } => {
+            item.turn = Some(turn.0);
+            item.kind = TimelineKind::Check;
+            item.ok = (!flags.is_empty()).then_some(false);
+            item.text = match flags.len() {
+                0 => format!("Changed {} files; nothing stands out", changes.len()),
+                n => format!("Changed {} files; {n} things to look at", changes.len()),
+            };
+            let lines: Vec<_> = flags
+                .iter()
+                .map(|flag| format!("{}: {} {}", flag.path, flag.kind.describe(), flag.line))
+                .collect();
+            item.detail = (!lines.is_empty()).then(|| lines.join("\n"));
+        }
+        Event::TurnCalledOff { turn } => {
+            item.turn = Some(turn.0);
+            item.text = "Interrupted, to be told something".into();
+        }
+        Event::MessagesRead { turn, .. } => {
+            item.turn = Some(turn.0);
+            item.text = "Has read its messages".into();
+        }
+        Event::StepHandedIn { step, .. } => {
+            item.step = Some(step.0);
+            item.text = "Handed in".into();
+        }
+        Event::Decided {
+            step,
+            turn,
+            ruling,
+            reason,
+            by,
+        } => {
+            item.step = Some(step.0);
+            item.turn = Some(turn.0);
+            item.ok = Some(!matches!(ruling, Ruling::Retry { .. }));
+            let what = match ruling {
+                Ruling::Accept => "Accepted",
+                Ruling::Retry { .. } => "Sent back",
+                Ruling::Replan { .. } => "Accepted, and the rest is planned anew",
+                Ruling::Ask { .. } => "Put to you",
+            };
+            item.text = format!("{what} by {}: {}", author(*by), one_line(reason));
+            item.detail = (reason.lines().count() > 1).then(|| reason.clone());
+        }
+        Event::MergePlanned {
+            step, conflicts, ..
+        } => {
+            item.step = Some(step.0);
+            item.ok = Some(conflicts.is_empty());
+            item.text = if conflicts.is_empty() {
+                "Goes together with the work of the others".into()
+            } else {
+                format!(
+                    "Conflicts with the work of others in {} files",
+                    conflicts.len()
+                )
+            };
+            let files: Vec<_> = conflicts.iter().map(ToString::to_string).collect();
+            item.detail = (!files.is_empty()).then(|| files.join("\n"));
+        }
+        Event::Merged { step } => {
+            item.step = Some(step.0);
+            item.text = "Put into the task's workspace".into();
         }
         Event::WorkspacePrepared { workspace } => {
             item.text = format!("Copied the project: {} files", workspace.files);
@@ -171,7 +275,7 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
         Event::MessagePosted { message: posted } => {
             item.kind = TimelineKind::Message;
             item.role = posted.from().role().map(role);
-            let view = message(posted);
+            let view = message(task, posted);
             item.text = match posted.as_ref() {
                 Message::Assignment(m) => {
                     format!("Assigns to {}: {}", party(&m.to), m.payload.task.title)
@@ -319,6 +423,7 @@ fn fact(seq: u64, at: Timestamp, event: &Event, task: &Task) -> TimelineItem {
                 }
                 nexus_core::PauseReason::Turns => "Paused: the cap on turns is reached".into(),
                 nexus_core::PauseReason::Day => "Paused: today's cap is reached".into(),
+                nexus_core::PauseReason::Plan => "Paused: you did not say yes to the plan".into(),
                 nexus_core::PauseReason::Unsure => {
                     "Paused: a command may have run whose effects nobody saw".into()
                 }
@@ -392,6 +497,14 @@ fn place(item: &mut TimelineItem, task: &Task) {
     };
     item.attempt = about.map(|attempt| attempt.number);
     item.facts = about.map(facts);
+}
+
+fn author(author: Author) -> &'static str {
+    match author {
+        Author::Rules => "the rules",
+        Author::Prime => "NEXUS Prime",
+        Author::Person => "you",
+    }
 }
 
 fn process_end(end: ProcessEnd) -> String {
@@ -529,6 +642,8 @@ fn shown(
             };
             item.text = format!("{what}{used}{until}");
         }
+        // A number for the monitor.
+        TurnUpdate::Context { .. } => return None,
         TurnUpdate::Note { text } => {
             item.kind = TimelineKind::Unknown;
             item.text.clone_from(text);

@@ -2,7 +2,7 @@
 
 use super::{approval, dollars, role, time};
 use crate::view::*;
-use nexus_core::{Floor, Role, RuleScope, Task};
+use nexus_core::{Floor, RuleScope, Task};
 use std::sync::Arc;
 
 /// Every open question, oldest first.
@@ -63,15 +63,14 @@ pub fn sessions(tasks: &[Arc<Task>]) -> Vec<SessionView> {
 
 /// The conversations of one task, in the order of the pipeline.
 pub(super) fn sessions_of(task: &Task) -> Vec<SessionView> {
-    let seats = Role::AGENTS.into_iter();
-    let sessions = seats.filter_map(|seat| {
-        let session = task.sessions.get(&seat)?;
+    let sessions = task.sessions.iter().map(|(seat, session)| {
         let process = task.processes.get(&session.id);
-        Some(SessionView {
+        SessionView {
             id: session.id.uuid(),
             task_id: task.id.uuid(),
             task_name: task.spec.name(),
-            role: role(seat),
+            role: role(seat.role),
+            seat: seat.title(),
             state: match (process, session.begun) {
                 (Some(_), _) => SessionStateView::Live,
                 (None, true) => SessionStateView::Parked,
@@ -82,9 +81,9 @@ pub(super) fn sessions_of(task: &Task) -> Vec<SessionView> {
             tokens: session.used.tokens(),
             cost_usd: dollars(session.used.cost),
             used_at: session.used_at.map(time),
-            idle_timeout_seconds: seat.session_timeout().as_secs(),
+            idle_timeout_seconds: seat.role.session_timeout().as_secs(),
             pid: process.and_then(|process| process.pid),
-        })
+        }
     });
     sessions.collect()
 }

@@ -1,7 +1,7 @@
 //! Templates of tasks: what they ask for, and what is made of the answers; and a task's
 //! checklist.
 
-use super::{PriorityView, RoleView};
+use super::{PlanStepView, PriorityView};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -126,21 +126,4 @@ pub struct ChecklistItemView {
     pub met: Option<bool>,
     /// What was seen of it. Untrusted text.
     pub why: Option<String>,
-}
-
-/// A step of a plan that nobody has begun.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PlanStepView {
-    pub id: u32,
-    pub role: RoleView,
-    /// `analysis`, `implementation`, `tests` or `validation`.
-    pub kind: String,
-    pub title: String,
-    pub description: String,
-    /// Steps that have to be done first.
-    pub after: Vec<u32>,
-    /// Files and folders it may touch; empty where it may touch anything.
-    pub paths: Vec<String>,
-    /// Commands that prove it, as they are told to the agent.
-    pub checks: Vec<String>,
 }

@@ -137,12 +137,25 @@ enum Permissions {
     All,
 }
 
+/// How urgent a task is.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Priority {
+pub(super) enum Priority {
     Critical,
     High,
     Normal,
     Low,
+}
+
+impl Priority {
+    /// As the wire has it.
+    pub(super) fn view(self) -> PriorityView {
+        match self {
+            Self::Critical => PriorityView::Critical,
+            Self::High => PriorityView::High,
+            Self::Normal => PriorityView::Normal,
+            Self::Low => PriorityView::Low,
+        }
+    }
 }
 
 /// Reads a field with its value.
@@ -230,12 +243,7 @@ impl Execute {
             start: true,
             trust_once: true,
             unattended: !attended,
-            priority: self.terms.priority.map(|priority| match priority {
-                Priority::Critical => PriorityView::Critical,
-                Priority::High => PriorityView::High,
-                Priority::Normal => PriorityView::Normal,
-                Priority::Low => PriorityView::Low,
-            }),
+            priority: self.terms.priority.map(Priority::view),
             terms: TermsView {
                 plan_first: self.terms.plan_first,
                 seats: self.terms.seats,

@@ -37,6 +37,12 @@ pub(crate) enum TaskCommand {
         #[arg(long)]
         path: Option<String>,
     },
+    /// See a task's plan, or set what is not begun yet.
+    Plan(super::plan::Plan),
+    /// Tell an agent something, or the whole team.
+    Say(super::talk::Say),
+    /// See what was said in a task, and who has read it.
+    Messages(super::talk::Messages),
     /// Apply a reviewed change to your folder.
     Accept {
         task: String,
@@ -62,6 +68,14 @@ pub(crate) enum TaskCommand {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Say how urgent a task is.
+    Priority {
+        task: String,
+        #[arg(value_enum)]
+        priority: super::execute::Priority,
+    },
+    /// Let a task wait for no other task any more.
+    Unchain(Named),
     /// Set what a task may use up. A cap that is not named stays as it is.
     Limits {
         task: String,
@@ -111,6 +125,9 @@ impl TaskCommand {
                 Ok(exit::OK)
             }
             Self::Diff { task, path: file } => diff(&task, file).await,
+            Self::Plan(plan) => plan.run().await,
+            Self::Say(say) => say.run().await,
+            Self::Messages(messages) => messages.run().await,
             Self::Accept { task, although_red } => accept(&task, although_red).await,
             Self::Discard(named) => order(&named.task, "discard").await,
             Self::Cancel(named) => order(&named.task, "cancel").await,
@@ -126,6 +143,8 @@ impl TaskCommand {
                 }
                 go_on(&task, "resume", None::<&()>, output).await
             }
+            Self::Priority { task, priority } => set_priority(&task, priority.view()).await,
+            Self::Unchain(named) => say_order(&named.task, "unchain", None::<&()>).await,
             Self::Limits { task, budget, caps } => set_caps(&task, budget, caps).await,
             Self::RequestChanges { task, text, output } => {
                 go_on(
@@ -191,6 +210,31 @@ async fn order(task: &str, operation: &str) -> Result<u8, Failure> {
         view.card.name,
         clean(&view.card.title),
         spelled(view.card.state)
+    ));
+    Ok(exit::OK)
+}
+
+async fn set_priority(task: &str, priority: PriorityView) -> Result<u8, Failure> {
+    say_order(task, "priority", Some(&PriorityBody { priority })).await
+}
+
+/// Gives an order that sets nothing going, and says where the task is then.
+async fn say_order(
+    task: &str,
+    operation: &str,
+    body: Option<&impl Serialize>,
+) -> Result<u8, Failure> {
+    let connection = host::connect(Pace::Watch).await?;
+    let client = connection.client();
+    let ended = client.post::<TaskCard>(&path(task, operation), body).await;
+    super::execute::close(connection).await;
+    let card = ended?;
+    say(&format!(
+        "{} {}: {}  {}",
+        card.name,
+        clean(&card.title),
+        spelled(card.state),
+        clean(&card.note)
     ));
     Ok(exit::OK)
 }

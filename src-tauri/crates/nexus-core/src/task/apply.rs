@@ -1,13 +1,15 @@
 //! Folding facts in. Nothing here can fail, ask for the time, or decide anything.
 
 use super::{
-    AnswerInHand, Event, Phase, RoundReason, SessionRecord, Step, StepState, Task, Turn, Workspace,
+    AnswerInHand, Decision, Event, LaneMerge, Phase, RoundReason, SessionRecord, Step, StepState,
+    Task, Turn, Workspace,
 };
 use crate::{
-    Account, Answer, AnsweredBy, CheckTime, Grant, Plan, Question, SharedContext, StepId, StepKind,
-    Timestamp, TurnFact, TurnId, TurnOutcome, TurnReport, Usage, Usd, Writes,
+    Account, Answer, AnsweredBy, Author, CheckTime, FileChange, Flag, FlagKind, Grant, Plan,
+    PlannedStep, Question, Role, Ruling, SeatId, SharedContext, StepId, StepKind, Timestamp,
+    TurnFact, TurnId, TurnOutcome, TurnReport, Usage, Usd, Writes,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 impl Task {
     /// Folds one recorded fact in.
@@ -24,6 +26,20 @@ impl Task {
             }
             Event::PlanMade { plan } => self.take_plan(plan),
             Event::PlannerFailed { .. } => {}
+            Event::PlanRevised {
+                version, plan, by, ..
+            } => self.revise_plan(*version, plan, *by),
+            Event::PrimeAsked {
+                model,
+                calls,
+                usage,
+                ..
+            } => {
+                self.prime.calls += calls;
+                self.prime.usage = self.prime.usage.plus(*usage);
+                self.prime.model = Some(model.clone());
+                self.money_spent = self.money_spent + usage.cost.unwrap_or_default();
+            }
             Event::WorkspacePrepared { workspace } => {
                 self.workspace = Workspace::Ready(Arc::new(workspace.clone()));
             }
@@ -43,10 +59,9 @@ impl Task {
                 turn,
                 attempt,
                 session,
+                seat,
                 ..
-            } => {
-                self.begin_turn(*step, *turn, *attempt, *session, at);
-            }
+            } => self.begin_turn(*step, *turn, *attempt, (*session, *seat), at),
             Event::ProcessStarting { role, session } => {
                 self.process_started(*role, *session, None, at);
             }
@@ -69,7 +84,7 @@ impl Task {
             }
             Event::WorkKept { .. } => {}
             Event::WentOutward { turn, command } => self.went_outward(*turn, command),
-            Event::TurnStreaming { turn } => self.begin_streaming(*turn),
+            Event::TurnStreaming { turn } => self.begin_streaming(*turn, at),
             Event::MessagePosted { message } => {
                 self.message_count += 1;
                 if let crate::Message::Assignment(assignment) = message.as_ref() {
@@ -113,6 +128,66 @@ impl Task {
                 self.approvals.remove(id);
             }
             Event::TurnEnded { report } => self.end_turn(report, at),
+            Event::FileTouched { turn, path } => {
+                if let Some(step) = self.step_of(*turn) {
+                    step.touching.insert(path.clone());
+                }
+            }
+            Event::WorkAudited {
+                turn,
+                changes,
+                flags,
+            } => self.audited(*turn, changes, flags),
+            Event::TurnCalledOff { turn } => {
+                self.called_off.insert(*turn);
+            }
+            Event::MessagesRead { turn, count } => self.take_receipts(*turn, *count, at),
+            Event::StepHandedIn { step, structured } => {
+                let version = self.plan_version;
+                if let Some(step) = self.step_mut(*step) {
+                    step.state = StepState::HandedIn;
+                    step.handed_in_under = version;
+                    step.structured = *structured;
+                    step.trouble = None;
+                }
+            }
+            Event::Decided {
+                step,
+                turn,
+                ruling,
+                reason,
+                by,
+            } => {
+                self.decisions.push(Arc::new(Decision {
+                    at,
+                    step: *step,
+                    turn: *turn,
+                    ruling: ruling.clone(),
+                    reason: reason.clone(),
+                    by: *by,
+                }));
+                self.decided(*step, ruling);
+            }
+            Event::MergePlanned {
+                step,
+                tree,
+                mended_by,
+                ..
+            } => self.plan_merge(*step, tree, mended_by.as_deref()),
+            Event::Merged { step } => {
+                if let Some(step) = self.step_mut(*step) {
+                    step.merge = match step.merge.take() {
+                        Some(LaneMerge::Planned {
+                            mended_by: Some(by),
+                            ..
+                        }) => Some(LaneMerge::Mending { by }),
+                        Some(
+                            LaneMerge::Due | LaneMerge::Planned { .. } | LaneMerge::Mending { .. },
+                        )
+                        | None => None,
+                    };
+                }
+            }
             Event::StepEnded { step, structured } => {
                 if let Some(step) = self.step_mut(*step) {
                     step.state = StepState::Done;
@@ -120,6 +195,9 @@ impl Task {
                     step.failures = 0;
                     step.trouble = None;
                     step.feedback.clear();
+                    step.accepted = true;
+                    step.merge = None;
+                    step.ended_at = Some(at);
                     step.forget_base();
                 }
             }
@@ -135,8 +213,15 @@ impl Task {
                 role,
                 session,
                 reset,
+                seat,
                 ..
-            } => self.replace_session_by(*role, *session, *reset),
+            } => {
+                let seat = SeatId {
+                    role: *role,
+                    number: *seat,
+                };
+                self.replace_session_by(seat, *session, *reset);
+            }
             Event::Held { hold } => self.hold = Some(hold.clone()),
             Event::HoldLifted => self.hold = None,
             Event::RoundBegan { round, why } => self.begin_round(*round, why, at),
@@ -229,6 +314,12 @@ impl Task {
                     self.workspace = Workspace::Ready(Arc::new(prepared));
                     // Kept content has no ignored files, so what set-up made is gone.
                     self.setup = None;
+                    // Lanes are not made anew: their steps begin on the workspace as it is.
+                    let in_lanes = self.steps.iter_mut().filter(|step| step.is_in_lane());
+                    let open = |step: &&mut Step| step.state != StepState::Done;
+                    for step in in_lanes.filter(open).filter(|s| !s.is_under_merge()) {
+                        step.lose_lane();
+                    }
                 }
             }
         }
@@ -237,6 +328,37 @@ impl Task {
     fn take_plan(&mut self, plan: &Plan) {
         self.steps = plan.steps().iter().cloned().map(Step::planned).collect();
         self.plan = Some(Arc::new(plan.clone()));
+        self.plan_version += 1;
+    }
+
+    /// Steps that were begun stay what they are; the others become what is planned now. Work
+    /// that is new has to be checked, and judged with the rest.
+    fn revise_plan(&mut self, version: u32, plan: &Plan, by: Author) {
+        let is_outdated = self.outdates_evidence(plan);
+        let mut old = std::mem::take(&mut self.steps);
+        for planned in plan.steps() {
+            let known = old.iter().position(|step| step.planned.id == planned.id);
+            let step = match known.map(|place| old.swap_remove(place)) {
+                Some(step) if step.is_begun() => step,
+                Some(_) | None => Step::planned(planned.clone()),
+            };
+            self.steps.push(step);
+        }
+        if is_outdated {
+            self.evidence = None;
+            let judged = |step: &&mut Step| {
+                step.planned.kind == StepKind::Validation
+                    && matches!(step.state, StepState::Done | StepState::HandedIn)
+            };
+            let judgements = self.steps.iter_mut().filter(judged);
+            judgements.for_each(|step| step.open_again(&[]));
+        }
+        self.plan = Some(Arc::new(plan.clone()));
+        // Who edits a plan that was said yes to has looked at it.
+        if by == Author::Person && self.plan_approved.is_some() {
+            self.plan_approved = Some(version);
+        }
+        self.plan_version = version;
     }
 
     fn begin_turn(
@@ -244,70 +366,149 @@ impl Task {
         step_id: StepId,
         turn: TurnId,
         attempt: u32,
-        session: crate::SessionId,
+        (session, number): (crate::SessionId, u32),
         at: Timestamp,
     ) {
         self.turn_steps.insert(turn, step_id);
         self.turns_taken += 1;
+        let told = self.messages.len();
         let Some(step) = self.step_mut(step_id) else {
             return;
         };
         step.state = StepState::Running { turn };
         step.attempts = attempt;
+        step.seat = Some(number);
+        step.was_audited = false;
         // A claim belongs to one turn: what an earlier one claimed says nothing about this.
         step.result = None;
         let role = step.planned.role;
+        let seat = SeatId { role, number };
         let begun = Turn {
             id: turn,
             step: step_id,
-            role,
+            seat,
             attempt,
             session,
             started_at: at,
             streaming: false,
+            told,
+            seen: told,
         };
         self.turns.insert(turn, begun);
-        self.used(role, at);
+        self.sessions
+            .entry(seat)
+            .or_insert_with(|| SessionRecord::new(session, 0));
+        self.used(seat, at);
         self.begin_attempt(step_id, turn, attempt, at);
-        // What another one changes meanwhile would be undone with it.
-        if role.writes() == Writes::Workspace {
+        // What another one changes meanwhile in the same place would be undone with it.
+        if role.writes() == Writes::Workspace && !seat.is_lane() {
             let others = self.steps.iter_mut();
             others
-                .filter(|step| step.planned.id != step_id)
+                .filter(|step| step.planned.id != step_id && !step.is_in_lane())
                 .for_each(Step::forget_base);
         }
     }
 
-    fn begin_streaming(&mut self, turn: TurnId) {
+    fn begin_streaming(&mut self, turn: TurnId, at: Timestamp) {
         let Some(running) = self.turns.get_mut(&turn) else {
             return;
         };
         running.streaming = true;
-        if let Some(session) = self.sessions.get_mut(&running.role) {
+        let told = running.told;
+        if let Some(session) = self.sessions.get_mut(&running.seat) {
             session.begun = true;
         }
         if let Some(attempt) = self.attempt_mut(turn) {
             attempt.course = TurnFact::Streaming;
         }
+        // It answers, so it has its prompt, and the prompt holds these.
+        self.take_receipts(turn, told, at);
     }
 
-    fn used(&mut self, role: crate::Role, at: Timestamp) {
-        if let Some(session) = self.sessions.get_mut(&role) {
+    fn used(&mut self, seat: SeatId, at: Timestamp) {
+        if let Some(session) = self.sessions.get_mut(&seat) {
             session.used_at = Some(at);
         }
     }
 
-    fn replace_session_by(&mut self, role: crate::Role, session: crate::SessionId, reset: bool) {
-        let generation = self.sessions.get(&role).map_or(0, |old| old.generation + 1);
+    fn replace_session_by(&mut self, seat: SeatId, session: crate::SessionId, reset: bool) {
+        let generation = self.sessions.get(&seat).map_or(0, |old| old.generation + 1);
         self.sessions
-            .insert(role, SessionRecord::new(session, generation));
-        let of_role = self
+            .insert(seat, SessionRecord::new(session, generation));
+        let of_seat = self
             .steps
             .iter_mut()
-            .filter(|step| step.planned.role == role);
-        for step in of_role.filter(|_| reset) {
+            .filter(|step| step.planned.role == seat.role && step.seat.unwrap_or(0) == seat.number);
+        for step in of_seat.filter(|_| reset) {
             step.reset_to.clone_from(&step.base);
         }
+    }
+
+    fn audited(&mut self, turn: TurnId, changes: &[FileChange], flags: &[Flag]) {
+        let round = self.round;
+        let Some(step) = self.step_of(turn) else {
+            return;
+        };
+        step.was_audited = true;
+        step.touched = Arc::new(changes.to_vec());
+        // Marks that are left are seen each time anew, the rest stays to be judged.
+        let marks = |flag: &Flag| flag.kind == FlagKind::ConflictMarks;
+        step.flags.retain(|(_, flag)| !marks(flag));
+        for flag in flags {
+            let flag = (round, flag.clone());
+            if !step.flags.contains(&flag) {
+                step.flags.push(flag);
+            }
+        }
+        if step.planned.role == Role::Alpha {
+            let paths = changes.iter().map(|change| change.path.clone());
+            self.alphas.extend(paths);
+        }
+    }
+
+    fn decided(&mut self, id: StepId, ruling: &Ruling) {
+        let Some(step) = self.step_mut(id) else {
+            return;
+        };
+        match ruling {
+            Ruling::Accept | Ruling::Replan { .. } => {
+                step.accepted = true;
+                if step.is_in_lane() && step.state == StepState::HandedIn {
+                    step.merge = Some(LaneMerge::Due);
+                }
+            }
+            Ruling::Retry { feedback } => {
+                step.state = StepState::Waiting;
+                step.accepted = false;
+                step.sent_back += 1;
+                step.trouble = None;
+                step.feedback.push(feedback.clone());
+            }
+            Ruling::Ask { .. } => {}
+        }
+    }
+
+    fn plan_merge(&mut self, id: StepId, tree: &crate::TreeId, mending: Option<&PlannedStep>) {
+        let mended_by = mending.map(|planned| planned.id);
+        if let Some(step) = self.step_mut(id) {
+            step.merge = Some(LaneMerge::Planned {
+                tree: tree.clone(),
+                mended_by,
+            });
+        }
+        let (Some(planned), Some(plan)) = (mending, &self.plan) else {
+            return;
+        };
+        self.plan = Some(Arc::new(plan.with(planned.clone())));
+        self.steps.push(Step {
+            mends: Some(id),
+            ..Step::planned(planned.clone())
+        });
+        // The rules added it; there is nothing in it to look at first.
+        if self.plan_approved == Some(self.plan_version) {
+            self.plan_approved = Some(self.plan_version + 1);
+        }
+        self.plan_version += 1;
     }
 
     fn went_outward(&mut self, turn: TurnId, command: &str) {
@@ -329,8 +530,9 @@ impl Task {
         let Some(turn) = self.turns.remove(&report.turn) else {
             return;
         };
-        self.used(turn.role, at);
-        if let Some(session) = self.sessions.get_mut(&turn.role) {
+        self.called_off.remove(&turn.id);
+        self.used(turn.seat, at);
+        if let Some(session) = self.sessions.get_mut(&turn.seat) {
             session.used = session.used.plus(report.usage);
             session.turns += u32::from(matches!(report.outcome, TurnOutcome::Completed { .. }));
         }
@@ -389,8 +591,12 @@ impl Task {
         let finished = matches!(report.outcome, TurnOutcome::Completed { .. });
         let untold = finished && report.usage.tokens() == 0 && report.usage.cost.is_none();
         let unseen = report.outcome == TurnOutcome::OutputLost || (paid && untold);
-        let of_role = self.steps.iter_mut();
-        for step in of_role.filter(|step| step.planned.role == turn.role) {
+        let seat = turn.seat;
+        let of_seat = self
+            .steps
+            .iter_mut()
+            .filter(|step| step.planned.role == seat.role && step.seat.unwrap_or(0) == seat.number);
+        for step in of_seat {
             if step.planned.id == turn.step {
                 step.usage = step.usage.plus(report.usage);
                 step.uncounted += u32::from(unseen);
@@ -434,7 +640,17 @@ impl Task {
             (Question::RoundsUsedUp { .. }, Answer::Allow | Answer::AllowForTask) => {
                 self.extra_rounds += 1;
             }
-            (Question::Tool { .. } | Question::Open { .. } | Question::RoundsUsedUp { .. }, _) => {}
+            (Question::Plan { version, .. }, _) if allows => {
+                self.plan_approved = Some(*version);
+            }
+            (
+                Question::Tool { .. }
+                | Question::Open { .. }
+                | Question::RoundsUsedUp { .. }
+                | Question::Plan { .. }
+                | Question::HandedIn { .. },
+                _,
+            ) => {}
         }
     }
 
@@ -444,7 +660,14 @@ impl Task {
         let role = approval.role;
         self.answers_in_hand
             .retain(|held| held.role != role || held.digest != digest);
-        let is_detached = approval.turn.is_none() && approval.step.is_some();
+        // Only an agent asks the same again; what is asked about a step is asked each time anew.
+        let by_agent = match approval.question {
+            Question::Tool { .. } | Question::Open { .. } => true,
+            Question::RoundsUsedUp { .. } | Question::Plan { .. } | Question::HandedIn { .. } => {
+                false
+            }
+        };
+        let is_detached = by_agent && approval.turn.is_none() && approval.step.is_some();
         if is_detached && by == AnsweredBy::Person {
             self.answers_in_hand.push(AnswerInHand {
                 role,
@@ -470,19 +693,10 @@ impl Task {
             }
         };
         let by_person = matches!(why, RoundReason::Person { .. });
+        let reopened = self.reopened_by(&feedback, by_person);
         for step in &mut self.steps {
-            let reopened = match step.planned.kind {
-                StepKind::Analysis => false,
-                StepKind::Implementation | StepKind::Validation => true,
-                StepKind::Tests => by_person,
-            };
-            if reopened {
-                step.state = StepState::Waiting;
-                step.failures = 0;
-                step.assignment = None;
-                step.progress = None;
-                step.feedback.clone_from(&feedback);
-                step.forget_base();
+            if reopened.contains(&step.planned.id) {
+                step.open_again(&feedback);
             }
         }
         // The team goes on at once; a person's wish waits for a place like any other.
@@ -492,6 +706,35 @@ impl Task {
             self.phase = Phase::Active;
         }
         self.ended_at = None;
+    }
+
+    /// The steps that a round opens again: the judgements, and of the work the steps that the
+    /// feedback is about. Where it names no file that a step changed, that is the last one.
+    fn reopened_by(&self, feedback: &[String], by_person: bool) -> Vec<StepId> {
+        let of_kind = |kind: StepKind| {
+            let steps = self.steps.iter().filter(|step| step.mends.is_none());
+            steps.filter(move |step| step.planned.kind == kind)
+        };
+        let named = |step: &&Step| {
+            let mut paths = step.touched.iter().map(|change| change.path.as_str());
+            paths.any(|path| feedback.iter().any(|text| text.contains(path)))
+        };
+        let id = |step: &Step| step.planned.id;
+        let work = |kind: StepKind| -> Vec<StepId> {
+            let about: Vec<_> = of_kind(kind).filter(named).map(id).collect();
+            if about.is_empty() {
+                of_kind(kind).next_back().map(id).into_iter().collect()
+            } else {
+                about
+            }
+        };
+        let mut reopened: Vec<_> = of_kind(StepKind::Validation).map(id).collect();
+        reopened.extend(work(StepKind::Implementation));
+        // The person's wish may need other tests; a team without Code mends with Alpha.
+        if by_person || of_kind(StepKind::Implementation).next().is_none() {
+            reopened.extend(work(StepKind::Tests));
+        }
+        reopened
     }
 
     fn queue(&mut self, at: Timestamp) {
@@ -518,7 +761,8 @@ impl Task {
 
     fn abandon_steps(&mut self) {
         for step in &mut self.steps {
-            if !matches!(step.state, StepState::Done | StepState::Running { .. }) {
+            let goes_on = matches!(step.state, StepState::Done | StepState::Running { .. });
+            if !goes_on && !step.is_under_merge() {
                 step.state = StepState::Cancelled;
             }
         }
@@ -570,7 +814,7 @@ impl Task {
 }
 
 impl Step {
-    fn planned(planned: crate::PlannedStep) -> Self {
+    fn planned(planned: PlannedStep) -> Self {
         Self {
             planned,
             state: StepState::Waiting,
@@ -593,6 +837,44 @@ impl Step {
             reset_to: None,
             was_reset: false,
             outward: Vec::new(),
+            seat: None,
+            handed_in_under: 0,
+            accepted: false,
+            merge: None,
+            mends: None,
+            touching: BTreeSet::new(),
+            touched: Arc::default(),
+            was_audited: false,
+            flags: Vec::new(),
+            ended_at: None,
+            sent_back: 0,
+        }
+    }
+
+    /// It has to be done once more, because of this.
+    fn open_again(&mut self, feedback: &[String]) {
+        self.state = StepState::Waiting;
+        self.failures = 0;
+        self.assignment = None;
+        self.progress = None;
+        self.feedback = feedback.to_vec();
+        self.seat = None;
+        self.accepted = false;
+        self.merge = None;
+        self.sent_back = 0;
+        self.touching.clear();
+        self.forget_base();
+    }
+
+    /// What was done in its lane is not there any more.
+    fn lose_lane(&mut self) {
+        self.seat = None;
+        self.accepted = false;
+        self.merge = None;
+        self.touching.clear();
+        self.forget_base();
+        if self.state == StepState::HandedIn {
+            self.state = StepState::Waiting;
         }
     }
 

@@ -1,10 +1,13 @@
 //! What a person can order a task to do, and why it may refuse.
 
 use super::Limits;
-use crate::{Answer, ApprovalId, Hold, Priority, Role, TaskState, Usd};
+use crate::{
+    Answer, ApprovalId, BadPlan, Hold, PlannedStep, Priority, Recipient, Role, StepId, TaskState,
+    Usd,
+};
 
 /// An order to a task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Begin, as soon as there is a free place.
     Start,
@@ -33,6 +36,20 @@ pub enum Command {
     /// Give up a seat's conversation; its next turn begins a new one, told from the journal.
     ReplaceSession {
         role: Role,
+    },
+    /// Plan what is not begun yet anew. Steps that were begun have to be there as they are.
+    EditPlan {
+        /// The version that was edited; an edit of an older one is refused.
+        version: u32,
+        steps: Vec<PlannedStep>,
+    },
+    /// Tell an agent something, or the whole team.
+    Say {
+        to: Recipient,
+        text: String,
+        /// Whoever it is for is interrupted. Otherwise it is read when its turn is over, or
+        /// when the agent looks.
+        urgent: bool,
     },
     /// A follow-up to the same team in the same workspace.
     RequestChanges {
@@ -71,6 +88,8 @@ impl Command {
             Self::Revoke { .. } => "take a permission back",
             Self::Hold(_) | Self::LiftHold | Self::EndOfDay => "be held",
             Self::ReplaceSession { .. } => "begin a new session",
+            Self::EditPlan { .. } => "be planned anew",
+            Self::Say { .. } => "take a message",
             Self::RequestChanges { .. } => "take a request for changes",
             Self::SetBudget { .. } => "take a cost cap",
             Self::SetLimits { .. } => "take a limit",
@@ -115,6 +134,24 @@ pub enum Rejection {
     NotChained,
     #[error("there is nothing to accept: the task changed no file")]
     NothingChanged,
+    #[error("the task has no plan yet: wait until there is one")]
+    NoPlan,
+    #[error(
+        "the plan has changed since version {edited}; version {version} is the latest: look at it and edit that one"
+    )]
+    PlanChanged { edited: u32, version: u32 },
+    #[error("step {step} was begun, so it stays in the plan as it is")]
+    StepBegun { step: StepId },
+    #[error(transparent)]
+    BadPlan(#[from] BadPlan),
+    #[error("the message is empty: say something")]
+    EmptyMessage,
+    #[error(
+        "the message has {bytes} bytes, at most {most} fit: put long material into a file of the project and name it"
+    )]
+    MessageTooLong { bytes: usize, most: usize },
+    #[error("a message goes to prime, aria, code, alpha, beta or the team")]
+    NoRecipient,
     #[error("the request for changes is empty: say what should be different")]
     EmptyRequest,
     #[error("the cap of {cap} is not above the {spent} that were spent already")]

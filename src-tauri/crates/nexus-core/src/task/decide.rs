@@ -6,20 +6,24 @@ use super::{
 };
 use crate::{
     Answer, AnsweredBy, Approval, ApprovalId, CheckTime, Hold, Message, MessageId, MessageKind,
-    MessagePrefix, Note, Party, Question, Recipient, Role, SnapshotId, Standing, StepKind,
-    Timestamp, TurnId, TurnOutcome, TurnReport, Usage, Verdict, WAKE_SPREAD, Writes,
+    MessagePrefix, Note, Party, Question, Recipient, Role, SnapshotId, Standing, StepId, StepKind,
+    Timestamp, TurnId, TurnOutcome, TurnReport, Usage, Verdict, WAKE_SPREAD,
 };
 use std::{sync::Arc, time::Duration};
 
 impl Task {
     /// Says what an order means now, with everything that follows from it. Touches nothing.
     pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Vec<Event>, Rejection> {
-        Ok(self.settle(self.decide_alone(command)?, now))
+        Ok(self.settle(self.decide_alone(command, now)?, now))
     }
 
     /// What the order alone means. What follows from it is found when somebody works on the
     /// task.
-    pub(crate) fn decide_alone(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+    pub(crate) fn decide_alone(
+        &self,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, Rejection> {
         let direct = match command {
             Command::Start => {
                 self.only_if(self.phase == Phase::Backlog, command, Event::TaskQueued)?
@@ -42,6 +46,8 @@ impl Task {
             Command::LiftHold => Vec::new(),
             Command::EndOfDay => self.end_of_day(),
             Command::ReplaceSession { role } => self.give_up_session(*role)?,
+            Command::EditPlan { version, steps } => self.edit_plan(*version, steps, command)?,
+            Command::Say { to, text, urgent } => self.say(*to, text, *urgent, command, now)?,
             Command::RequestChanges { text } => self.request_changes(command, text)?,
             Command::SetBudget { budget } => {
                 let spent = self.spent().money;
@@ -172,6 +178,40 @@ impl Task {
                 vec![Event::ApprovalWithdrawn { id: *id }]
             }
             Report::TurnEnded(report) => self.turn_ended(report, now),
+            Report::PrimeAsked {
+                purpose,
+                model,
+                calls,
+                usage,
+            } => vec![Event::PrimeAsked {
+                purpose: *purpose,
+                model: model.clone(),
+                calls: *calls,
+                usage: *usage,
+            }],
+            Report::Touched { turn, path } => self.touched(*turn, path),
+            Report::Audited {
+                turn,
+                changes,
+                flags,
+            } if self.turns.contains_key(turn) => vec![Event::WorkAudited {
+                turn: *turn,
+                changes: changes.clone(),
+                flags: flags.clone(),
+            }],
+            Report::MessagesRead { turn } => self.read(*turn),
+            Report::Judged {
+                turn,
+                ruling,
+                reason,
+            } => self.judged(*turn, ruling, reason, now),
+            Report::JudgeFailed { turn, reason } => self.judge_failed(*turn, reason),
+            Report::MergePlanned {
+                step,
+                tree,
+                conflicts,
+            } => self.merge_planned(*step, tree, conflicts),
+            Report::Merged { step } => self.merged(*step),
             Report::ApplyPlanned { operations } if self.is_accepting() => {
                 vec![Event::AcceptPlanned {
                     operations: operations.clone(),
@@ -201,6 +241,7 @@ impl Task {
             }
             // Stale: the state it speaks of has passed.
             Report::ProcessEnded { .. }
+            | Report::Audited { .. }
             | Report::WorkKept { .. }
             | Report::WentOutward { .. }
             | Report::WorkspacePrepared(_)
@@ -256,7 +297,7 @@ impl Task {
         if self.hold.as_ref().is_some_and(|hold| hold.is_over(now)) {
             return vec![Event::HoldLifted];
         }
-        if self.cap_reached(now) == Some(PauseReason::Time) {
+        if self.time_is_up(now) {
             return self.stop_at_cap(PauseReason::Time);
         }
         if self.plan.is_none() && self.spec.planner == PlannerKind::Standard {
@@ -264,10 +305,23 @@ impl Task {
                 plan: self.spec.own_plan(),
             }];
         }
+        if let Some(ended) = self.merge_ended() {
+            return vec![ended];
+        }
+        let asked = self.ask_again(now);
+        if !asked.is_empty() {
+            return asked;
+        }
+        if let Some(why) = self.prime_at_cap(now) {
+            return self.stop_at_cap(why);
+        }
+        if self.waits_for_plan() {
+            return self.ask_about_plan(now);
+        }
         if self.plan.is_none() || !matches!(self.workspace, Workspace::Ready(_)) {
             return Vec::new();
         }
-        if let Some(step) = self.steps.iter().find(|step| self.may_begin(step, now)) {
+        if let Some(step) = self.next_step(now) {
             return match self.cap_reached(now) {
                 Some(why) => self.stop_at_cap(why),
                 None => self.begin(step, now),
@@ -279,12 +333,19 @@ impl Task {
         Vec::new()
     }
 
+    /// The step that begins next: the most urgent, of several the first.
+    fn next_step(&self, now: Timestamp) -> Option<&Step> {
+        let ready = self.steps.iter().filter(|step| self.may_begin(step, now));
+        ready.min_by_key(|step| std::cmp::Reverse(step.planned.priority))
+    }
+
     /// May this step take a turn now?
     pub(super) fn may_begin(&self, step: &Step, now: Timestamp) -> bool {
         let due = match step.state {
             StepState::Waiting => true,
             StepState::Backoff { until } | StepState::Parked { until } => until <= now,
             StepState::Running { .. }
+            | StepState::HandedIn
             | StepState::Done
             | StepState::Failed
             | StepState::Cancelled => false,
@@ -296,35 +357,25 @@ impl Task {
             }
             StepKind::Validation => self.is_set_up() && self.has_evidence(),
         };
-        let role_free = self
-            .turns
-            .values()
-            .all(|turn| turn.role != step.planned.role);
         let held = self.hold.as_ref().is_some_and(|hold| !hold.is_over(now));
+        let may_write = |seat| self.may_write(step, seat);
         due && prepared
-            && role_free
             && !held
-            && self.may_write(step)
             && self.dependencies_done(step)
-    }
-
-    /// One writes at a time, and to its end: what is taken as a step's base, and undone, must
-    /// be its own.
-    fn may_write(&self, step: &Step) -> bool {
-        let writes = |role: Role| role.writes() == Writes::Workspace;
-        let is_another = |other: &&Step| other.planned.id != step.planned.id;
-        let mut others = self.steps.iter().filter(is_another);
-        !writes(step.planned.role)
-            || !(self.turns.values().any(|turn| writes(turn.role))
-                || others.any(|other| other.base.is_some()))
+            && self.free_seat(step).is_some_and(may_write)
     }
 
     pub(super) fn dependencies_done(&self, step: &Step) -> bool {
-        let done = |id| {
-            self.step(id)
-                .is_some_and(|before| before.state == StepState::Done)
-        };
-        step.planned.after.iter().copied().all(done)
+        step.planned
+            .after
+            .iter()
+            .all(|before| self.is_done(*before))
+    }
+
+    /// Is this step of the plan done?
+    pub(super) fn is_done(&self, id: StepId) -> bool {
+        let step = self.step(id);
+        step.is_some_and(|step| step.state == StepState::Done)
     }
 
     /// Is the copy ready for checks and for work that needs what they need?
@@ -344,11 +395,13 @@ impl Task {
     }
 
     fn begin(&self, step: &Step, now: Timestamp) -> Vec<Event> {
-        let Some(session) = self.sessions.get(&step.planned.role) else {
+        let Some(seat) = self.free_seat(step) else {
             return Vec::new();
         };
+        let known = self.sessions.get(&seat).map(|session| session.id);
+        let session = known.unwrap_or_else(|| self.id.session(seat, 0));
         if step.assignment.is_none() {
-            let message = Box::new(self.assignment(step, session.id, now));
+            let message = Box::new(self.assignment(step, session, now));
             return vec![Event::MessagePosted { message }];
         }
         vec![Event::StepStarted {
@@ -356,7 +409,8 @@ impl Task {
             turn: self.next_turn(),
             attempt: step.attempts + 1,
             round: self.round,
-            session: session.id,
+            session,
+            seat: seat.number,
         }]
     }
 
@@ -469,7 +523,11 @@ impl Task {
             }
             Some(PauseReason::Turns) => return Err(Rejection::CapReached { what: "turns" }),
             Some(
-                PauseReason::Budget | PauseReason::Person | PauseReason::Day | PauseReason::Unsure,
+                PauseReason::Budget
+                | PauseReason::Person
+                | PauseReason::Day
+                | PauseReason::Unsure
+                | PauseReason::Plan,
             ) => {
                 return Err(Rejection::BudgetSpent {
                     cap: self.budget.unwrap_or_default(),
@@ -526,6 +584,7 @@ impl Task {
             (Question::Open { .. }, Answer::Text { text }) if !text.trim().is_empty() => None,
             (Question::Open { .. }, Answer::Deny { .. }) => None,
             (Question::Open { .. }, _) => Some("an answer in words, or a refusal"),
+            (Question::HandedIn { .. }, Answer::Text { text }) if !text.trim().is_empty() => None,
             (_, Answer::Text { .. }) => Some("yes or no, not words"),
             (_, Answer::Allow | Answer::Deny { .. }) => None,
             (
@@ -533,7 +592,7 @@ impl Task {
                 Answer::AllowForTask | Answer::AllowForProject | Answer::AllowAlways,
             ) => None,
             (
-                Question::RoundsUsedUp { .. },
+                Question::RoundsUsedUp { .. } | Question::Plan { .. } | Question::HandedIn { .. },
                 Answer::AllowForTask | Answer::AllowForProject | Answer::AllowAlways,
             ) => Some("yes or no"),
         };
@@ -545,18 +604,29 @@ impl Task {
 
     /// The answer, and what it means for the task itself where no turn waits for it.
     fn answered(&self, approval: &Approval, answer: Answer, by: AnsweredBy) -> Vec<Event> {
-        let leave_it = matches!(approval.question, Question::RoundsUsedUp { .. })
-            && matches!(answer, Answer::Deny { .. });
+        let is_no = matches!(answer, Answer::Deny { .. });
+        let follows = match &approval.question {
+            Question::RoundsUsedUp { .. } if is_no => vec![Event::ReviewReached {
+                verdict_failed: true,
+            }],
+            Question::Plan { .. } if is_no => {
+                let why = PauseReason::Plan;
+                let others = self.approvals.keys().filter(|id| **id != approval.id);
+                let withdrawn = others.map(|id| Event::ApprovalWithdrawn { id: *id });
+                withdrawn.chain([Event::TaskPaused { why }]).collect()
+            }
+            Question::HandedIn { step, .. } => self.ruled_by_answer(*step, &answer, by),
+            Question::Tool { .. }
+            | Question::Open { .. }
+            | Question::RoundsUsedUp { .. }
+            | Question::Plan { .. } => Vec::new(),
+        };
         let mut events = vec![Event::ApprovalAnswered {
             id: approval.id,
             answer,
             by,
         }];
-        if leave_it {
-            events.push(Event::ReviewReached {
-                verdict_failed: true,
-            });
-        }
+        events.extend(follows);
         events
     }
 
@@ -591,14 +661,14 @@ impl Task {
         }
     }
 
-    fn refuse(&self, command: &Command) -> Rejection {
+    pub(super) fn refuse(&self, command: &Command) -> Rejection {
         Rejection::WrongState {
             state: self.state(),
             wanted: command.describe(),
         }
     }
 
-    fn owes(&self, effect: &Effect) -> bool {
+    pub(super) fn owes(&self, effect: &Effect) -> bool {
         self.owed().contains(effect)
     }
 
@@ -628,7 +698,7 @@ impl Task {
         let Some(turn) = self.turns.get(&turn) else {
             return Vec::new();
         };
-        let from = Party::agent(turn.role, Some(turn.session));
+        let from = Party::agent(turn.role(), Some(turn.session));
         let same = |message: &Message| {
             matches!(message, Message::Note(note)
                 if note.from == from && note.to == to && note.text == text)
@@ -663,7 +733,7 @@ impl Task {
         };
         let digest = question.digest();
         let same = |open: &&Arc<Approval>| {
-            open.turn.is_none() && open.role == turn.role && open.question.digest() == digest
+            open.turn.is_none() && open.role == turn.role() && open.question.digest() == digest
         };
         // Its process was interrupted while it waited, and asks again.
         if let Some(open) = self.approvals.values().find(same) {
@@ -673,7 +743,7 @@ impl Task {
             }];
         }
         self.request(
-            turn.role,
+            turn.role(),
             Some(turn),
             question.clone(),
             allowed_by_rule,
@@ -710,14 +780,16 @@ impl Task {
                 return Some((Answer::Allow, AnsweredBy::Rule));
             }
         }
-        (!self.spec.attended).then(|| {
+        // A plan is put to the person to be looked at, so it waits for one.
+        let may_wait = matches!(question, Question::Plan { .. });
+        (!self.spec.attended && !may_wait).then(|| {
             let reason = "nobody is there to be asked: this task runs unattended".to_owned();
             (Answer::Deny { reason }, AnsweredBy::NobodyThere)
         })
     }
 
     /// Puts a question, and answers it at once where that is possible or nobody is there.
-    fn request(
+    pub(super) fn request(
         &self,
         role: Role,
         turn: Option<&Turn>,
@@ -725,16 +797,45 @@ impl Task {
         allowed_by_rule: bool,
         now: Timestamp,
     ) -> Vec<Event> {
-        let limit = Duration::from_secs(self.spec.answer_within);
         let approval = Approval {
+            turn: turn.map(|turn| turn.id),
+            ..self.approval(role, turn.map(|turn| turn.step), question, now)
+        };
+        self.put(approval, allowed_by_rule)
+    }
+
+    /// Puts a question about a step that no turn waits for.
+    pub(super) fn request_for(
+        &self,
+        step: Option<StepId>,
+        role: Role,
+        question: Question,
+        now: Timestamp,
+    ) -> Vec<Event> {
+        self.put(self.approval(role, step, question, now), false)
+    }
+
+    fn approval(
+        &self,
+        role: Role,
+        step: Option<StepId>,
+        question: Question,
+        now: Timestamp,
+    ) -> Approval {
+        let limit = Duration::from_secs(self.spec.answer_within);
+        Approval {
             id: self.id.approval(self.approval_count + 1),
             role,
-            turn: turn.map(|turn| turn.id),
-            step: turn.map(|turn| turn.step),
+            turn: None,
+            step,
             question,
             asked_at: now,
             expires_at: Some(now.after(limit)),
-        };
+        }
+    }
+
+    fn put(&self, approval: Approval, allowed_by_rule: bool) -> Vec<Event> {
+        let role = approval.role;
         let settled = self.settled(role, &approval.question, allowed_by_rule);
         let mut events = vec![Event::ApprovalRequested {
             approval: Box::new(approval.clone()),
@@ -796,15 +897,22 @@ impl Task {
     }
 
     fn give_up_session(&self, role: Role) -> Result<Vec<Event>, Rejection> {
-        let idle = self.turns.values().all(|turn| turn.role != role);
-        match self.sessions.get(&role) {
-            Some(session) if session.begun && idle => Ok(vec![Event::SessionReplaced {
+        let idle = |seat| self.turns.values().all(|turn| turn.seat != seat);
+        let of_role = self.sessions.iter().filter(|(seat, _)| seat.role == role);
+        let given_up: Vec<_> = of_role
+            .filter(|(seat, session)| session.begun && idle(**seat))
+            .map(|(seat, session)| Event::SessionReplaced {
                 role,
-                session: self.id.session(role, session.generation + 1),
+                session: self.id.session(*seat, session.generation + 1),
                 why: "given up on request".to_owned(),
                 reset: false,
-            }]),
-            Some(_) | None => Err(Rejection::NoIdleSession { role }),
+                seat: seat.number,
+            })
+            .collect();
+        if given_up.is_empty() {
+            Err(Rejection::NoIdleSession { role })
+        } else {
+            Ok(given_up)
         }
     }
 

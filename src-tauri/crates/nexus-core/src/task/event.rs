@@ -2,10 +2,10 @@
 
 use super::{Limits, ProcessEnd, TaskSpec};
 use crate::{
-    Answer, AnsweredBy, Approval, ApprovalId, CheckRun, CommandLine, Evidence, FileChange,
-    FileOperation, Hold, Message, MessageKind, Plan, Priority, Question, Recipient, Role,
-    SessionId, SnapshotId, Standing, StepId, StepResult, TaskId, TreeId, TurnId, TurnReport, Usage,
-    Usd,
+    Answer, AnsweredBy, Approval, ApprovalId, Author, CheckRun, CommandLine, Evidence, FileChange,
+    FileOperation, Flag, Hold, Message, MessageKind, Plan, PlannedStep, PrimePurpose, Priority,
+    ProjectPath, Question, Recipient, Role, Ruling, SessionId, SnapshotId, Standing, StepId,
+    StepResult, TaskId, TreeId, TurnId, TurnReport, Usage, Usd,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,21 @@ pub enum Event {
     PlannerFailed {
         reason: String,
     },
+    /// What is not begun yet is planned anew.
+    PlanRevised {
+        version: u32,
+        plan: Plan,
+        by: Author,
+        why: String,
+    },
+    /// NEXUS Prime was asked, whatever it answered.
+    PrimeAsked {
+        purpose: PrimePurpose,
+        model: String,
+        /// How many requests it took.
+        calls: u32,
+        usage: Usage,
+    },
     WorkspacePrepared {
         workspace: PreparedWorkspace,
     },
@@ -43,6 +58,9 @@ pub enum Event {
         attempt: u32,
         round: u32,
         session: SessionId,
+        /// The number of the seat; see [`crate::SeatId`].
+        #[serde(default, skip_serializing_if = "is_first")]
+        seat: u32,
     },
     /// A session's process is about to be started.
     ProcessStarting {
@@ -132,6 +150,53 @@ pub enum Event {
     TurnEnded {
         report: TurnReport,
     },
+    /// An agent is about to write this file for the first time in its step.
+    FileTouched {
+        turn: TurnId,
+        path: ProjectPath,
+    },
+    /// What a turn changed was looked at by the rules.
+    WorkAudited {
+        turn: TurnId,
+        changes: Vec<FileChange>,
+        flags: Vec<Flag>,
+    },
+    /// The turn is stopped because somebody has something urgent to say to its agent.
+    TurnCalledOff {
+        turn: TurnId,
+    },
+    /// The agent of this turn has read what concerns it of the first `count` messages.
+    MessagesRead {
+        turn: TurnId,
+        count: usize,
+    },
+    /// The agent is done with the step; the others cannot build on it yet.
+    StepHandedIn {
+        step: StepId,
+        structured: bool,
+    },
+    /// What becomes of a step that was handed in.
+    Decided {
+        step: StepId,
+        turn: TurnId,
+        ruling: Ruling,
+        reason: String,
+        by: Author,
+    },
+    /// The result of a lane and the task's workspace were put together. Where they conflict,
+    /// the files hold both sides with marks, and a new step mends them.
+    MergePlanned {
+        step: StepId,
+        tree: TreeId,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        conflicts: Vec<ProjectPath>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mended_by: Option<Box<PlannedStep>>,
+    },
+    /// The task's workspace holds what was planned.
+    Merged {
+        step: StepId,
+    },
     /// What the checks, which NEXUS ran itself, say about the work of an attempt.
     AttemptVerified {
         step: StepId,
@@ -157,6 +222,8 @@ pub enum Event {
         /// What the lost conversation had begun in the workspace is undone first.
         #[serde(default)]
         reset: bool,
+        #[serde(default, skip_serializing_if = "is_first")]
+        seat: u32,
     },
     /// Nothing is begun until the hold is over.
     Held {
@@ -282,6 +349,8 @@ pub enum PauseReason {
     Day,
     /// An agent was interrupted while a command may have had effects beyond the workspace.
     Unsure,
+    /// The person did not say yes to the plan.
+    Plan,
 }
 
 /// Why a task could not be brought to its end.
@@ -378,6 +447,43 @@ pub enum Report {
         id: ApprovalId,
     },
     TurnEnded(TurnReport),
+    PrimeAsked {
+        purpose: PrimePurpose,
+        model: String,
+        calls: u32,
+        usage: Usage,
+    },
+    Touched {
+        turn: TurnId,
+        path: ProjectPath,
+    },
+    Audited {
+        turn: TurnId,
+        changes: Vec<FileChange>,
+        flags: Vec<Flag>,
+    },
+    /// The agent was given all messages there are for it.
+    MessagesRead {
+        turn: TurnId,
+    },
+    Judged {
+        turn: TurnId,
+        ruling: Ruling,
+        reason: String,
+    },
+    /// Prime could not be asked, or gave no usable answer.
+    JudgeFailed {
+        turn: TurnId,
+        reason: String,
+    },
+    MergePlanned {
+        step: StepId,
+        tree: TreeId,
+        conflicts: Vec<ProjectPath>,
+    },
+    Merged {
+        step: StepId,
+    },
     /// An earlier NEXUS ended while the task was under way. Its processes are gone: that has
     /// been made sure of.
     LeftBehind,
@@ -410,6 +516,8 @@ impl Event {
             Self::TaskStarted => "task_started",
             Self::PlanMade { .. } => "plan_made",
             Self::PlannerFailed { .. } => "planner_failed",
+            Self::PlanRevised { .. } => "plan_revised",
+            Self::PrimeAsked { .. } => "prime_asked",
             Self::WorkspacePrepared { .. } => "workspace_prepared",
             Self::SetupRan { .. } => "setup_ran",
             Self::ChecksRan { .. } => "checks_ran",
@@ -432,6 +540,14 @@ impl Event {
             Self::GrantRevoked { .. } => "grant_revoked",
             Self::ApprovalWithdrawn { .. } => "approval_withdrawn",
             Self::TurnEnded { .. } => "turn_ended",
+            Self::FileTouched { .. } => "file_touched",
+            Self::WorkAudited { .. } => "work_audited",
+            Self::TurnCalledOff { .. } => "turn_called_off",
+            Self::MessagesRead { .. } => "messages_read",
+            Self::StepHandedIn { .. } => "step_handed_in",
+            Self::Decided { .. } => "decided",
+            Self::MergePlanned { .. } => "merge_planned",
+            Self::Merged { .. } => "merged",
             Self::AttemptVerified { .. } => "attempt_verified",
             Self::StepEnded { .. } => "step_ended",
             Self::StepDelayed { .. } => "step_delayed",
@@ -460,6 +576,10 @@ impl Event {
             Self::WorkspaceRestored { .. } => "workspace_restored",
         }
     }
+}
+
+fn is_first(seat: &u32) -> bool {
+    *seat == 0
 }
 
 fn yes() -> bool {

@@ -103,6 +103,12 @@ impl Task {
         spent.over(self.budget, self.limits)
     }
 
+    /// Is its time used up? Whatever is under way stops then, and not only the next turn.
+    pub(super) fn time_is_up(&self, now: Timestamp) -> bool {
+        let millis = self.worked_millis + self.ticking(now);
+        self.limits.seconds.is_some_and(|cap| millis / 1000 >= cap)
+    }
+
     /// When its time will be used up if nothing interrupts it.
     pub(super) fn time_runs_out(&self) -> Option<Timestamp> {
         let cap = self.limits.seconds.filter(|_| self.clock_runs())?;

@@ -11,8 +11,11 @@ mod checklist;
 mod command;
 mod decide;
 mod event;
+mod lanes;
 mod limits;
+mod notes;
 mod owed;
+mod plans;
 mod prompt;
 mod spec;
 mod turns;
@@ -21,18 +24,26 @@ pub use attempt::*;
 pub use command::*;
 use event::total;
 pub use event::*;
+pub use lanes::*;
 pub use limits::*;
+pub use notes::*;
 pub use owed::*;
+pub use plans::*;
 pub use prompt::Instruction;
 pub use spec::*;
 
 use crate::{
-    Answer, Approval, ApprovalId, CheckRun, Evidence, FileChange, FileOperation, Grant, Hold,
-    Message, MessageId, Plan, PlannedStep, Priority, Role, SessionId, SharedContext, SnapshotId,
-    Standing, StepId, StepKind, StepResult, TaskId, Timestamp, TurnId, Usage, Usd, Verdict,
+    Answer, Approval, ApprovalId, CheckRun, Evidence, FileChange, FileOperation, Flag, Grant, Hold,
+    Message, MessageId, Plan, PlannedStep, PrimeUse, Priority, ProjectPath, Role, SeatId,
+    SessionId, SharedContext, SnapshotId, Standing, StepId, StepKind, StepResult, TaskId,
+    Timestamp, TurnId, Usage, Usd, Verdict,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 /// How often Beta's findings go back to Code before the person is asked.
 pub const MAX_ROUNDS: u32 = 3;
@@ -44,12 +55,18 @@ pub struct Task {
     pub spec: Arc<TaskSpec>,
     pub phase: Phase,
     pub plan: Option<Arc<Plan>>,
+    /// Counts the plans it has had; 0 while there is none.
+    pub plan_version: u32,
+    /// The version that the person said yes to, where it had to be looked at.
+    pub plan_approved: Option<u32>,
     pub steps: Vec<Step>,
     /// Turns that have not ended.
     pub turns: BTreeMap<TurnId, Turn>,
     /// Which step each turn, ended ones too, was for.
     pub turn_steps: BTreeMap<TurnId, StepId>,
-    pub sessions: BTreeMap<Role, SessionRecord>,
+    /// Running turns that are stopped because somebody has something urgent to say.
+    pub called_off: BTreeSet<TurnId>,
+    pub sessions: BTreeMap<SeatId, SessionRecord>,
     /// Processes whose end is not recorded yet. A lost session's may still be on its way out
     /// when that of the next one comes.
     pub processes: BTreeMap<SessionId, LiveProcess>,
@@ -63,6 +80,14 @@ pub struct Task {
     /// What differs between the copy as it was made and as it was last checked.
     pub changes: Arc<Vec<FileChange>>,
     pub messages: Vec<Arc<Message>>,
+    /// Which notes were read, and by whom.
+    pub receipts: BTreeMap<(MessageId, Role), Receipt>,
+    /// What was decided, oldest first.
+    pub decisions: Vec<Arc<Decision>>,
+    /// What NEXUS Prime used.
+    pub prime: PrimeUse,
+    /// Files that Alpha wrote.
+    pub alphas: BTreeSet<ProjectPath>,
     /// Questions that wait for an answer.
     pub approvals: BTreeMap<ApprovalId, Arc<Approval>>,
     /// Answers to questions whose process is gone, for when they are asked again.
@@ -211,6 +236,28 @@ pub struct Step {
     pub was_reset: bool,
     /// Commands of this round whose effects may reach beyond the workspace.
     pub outward: Vec<String>,
+    /// The number of the seat that took it in this round.
+    pub seat: Option<u32>,
+    /// The version of the plan when it was handed in last.
+    pub handed_in_under: u32,
+    /// What was handed in is good enough for the others to build on.
+    pub accepted: bool,
+    /// How far its result is on its way out of its lane.
+    pub merge: Option<LaneMerge>,
+    /// The step whose conflict this one mends.
+    pub mends: Option<StepId>,
+    /// Files its agent writes, as they are written.
+    pub touching: BTreeSet<ProjectPath>,
+    /// What its work of this round changed, when it was last looked at.
+    pub touched: Arc<Vec<FileChange>>,
+    /// Its change of this round was looked at.
+    pub was_audited: bool,
+    /// What the rules noticed in its changes, and in which round.
+    pub flags: Vec<(u32, Flag)>,
+    /// When it was last done.
+    pub ended_at: Option<Timestamp>,
+    /// How often it was sent back by a ruling in this round.
+    pub sent_back: u32,
 }
 
 /// Where a step is.
@@ -229,6 +276,8 @@ pub enum StepState {
     Parked {
         until: Timestamp,
     },
+    /// Its agent has handed it in. It is being judged, or its result is being merged.
+    HandedIn,
     Done,
     Failed,
     Cancelled,
@@ -239,12 +288,23 @@ pub enum StepState {
 pub struct Turn {
     pub id: TurnId,
     pub step: StepId,
-    pub role: Role,
+    pub seat: SeatId,
     pub attempt: u32,
     pub session: SessionId,
     pub started_at: Timestamp,
     /// The agent has said something.
     pub streaming: bool,
+    /// How many messages there were when it began: those are in its prompt.
+    told: usize,
+    /// How many messages there were when its agent looked last, or when it began.
+    seen: usize,
+}
+
+impl Turn {
+    /// The role of the agent that takes it.
+    pub fn role(&self) -> Role {
+        self.seat.role
+    }
 }
 
 /// A conversation as it is remembered.
@@ -307,7 +367,10 @@ impl Workspace {
 impl Task {
     /// A task as its first event makes it.
     pub fn new(id: TaskId, spec: TaskSpec, now: Timestamp) -> Self {
-        let sessions = Role::AGENTS.map(|role| (role, SessionRecord::new(id.session(role, 0), 0)));
+        let sessions = Role::AGENTS.map(|role| {
+            let seat = SeatId::first(role);
+            (seat, SessionRecord::new(id.session(seat, 0), 0))
+        });
         Self {
             id,
             budget: spec.budget,
@@ -319,7 +382,10 @@ impl Task {
             spec: Arc::new(spec),
             phase: Phase::Backlog,
             plan: None,
+            plan_version: 0,
+            plan_approved: None,
             steps: Vec::new(),
+            called_off: BTreeSet::new(),
             turns: BTreeMap::new(),
             turn_steps: BTreeMap::new(),
             sessions: sessions.into_iter().collect(),
@@ -330,6 +396,10 @@ impl Task {
             evidence: None,
             changes: Arc::default(),
             messages: Vec::new(),
+            receipts: BTreeMap::new(),
+            decisions: Vec::new(),
+            prime: PrimeUse::default(),
+            alphas: BTreeSet::new(),
             approvals: BTreeMap::new(),
             answers_in_hand: Vec::new(),
             allowed: Vec::new(),
@@ -412,9 +482,10 @@ impl Task {
         matches!(self.phase, Phase::Active) || self.is_stopping()
     }
 
-    /// Tokens and money of all its turns.
+    /// Tokens and money of all its turns, and of NEXUS Prime.
     pub fn usage(&self) -> Usage {
-        total(self.steps.iter().map(|step| step.usage))
+        let steps = self.steps.iter().map(|step| step.usage);
+        total(steps.chain([self.prime.usage]))
     }
 
     /// Some of what it used is not known: its usage is the least.
@@ -428,13 +499,43 @@ impl Task {
         Some(Standing::of(self.baseline.as_deref(), after))
     }
 
-    /// Beta's latest judgement.
+    /// Beta's latest judgement; where several judge, it is good only if none says fail.
     pub fn verdict(&self) -> Option<Verdict> {
-        self.steps
+        let done = self
+            .steps
             .iter()
             .filter(|step| step.planned.kind == StepKind::Validation)
-            .filter(|step| step.state == StepState::Done)
-            .find_map(|step| step.result.as_deref()?.verdict)
+            .filter(|step| step.state == StepState::Done);
+        let mut verdicts = done.filter_map(|step| step.result.as_deref()?.verdict);
+        let first = verdicts.next()?;
+        let fails = first == Verdict::Fail || verdicts.any(|next| next == Verdict::Fail);
+        Some(if fails { Verdict::Fail } else { first })
+    }
+
+    /// How far it is, from 0 to 1: finished steps, weighed by what the plan says each takes.
+    /// `None` without a plan.
+    pub fn progress(&self) -> Option<f64> {
+        let all_estimated = self
+            .steps
+            .iter()
+            .all(|step| step.planned.estimate.is_some());
+        let weight = |step: &Step| match step.planned.estimate {
+            Some(estimate) if all_estimated => estimate.seconds.max(1),
+            Some(_) | None => 1,
+        };
+        let done = self
+            .steps
+            .iter()
+            .filter(|step| step.state == StepState::Done);
+        let (done, all) = (
+            done.map(weight).sum::<u64>(),
+            self.steps.iter().map(weight).sum::<u64>(),
+        );
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a share of seconds, shown in per cent"
+        )]
+        (all > 0).then(|| done as f64 / all as f64)
     }
 
     /// The step by its number.

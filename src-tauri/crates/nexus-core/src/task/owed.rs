@@ -1,7 +1,10 @@
 //! What should be under way in a state. The engine compares this with what is.
 
 use super::{Phase, Step, StepState, Task, Workspace};
-use crate::{CheckTime, FileOperation, Role, SessionId, SnapshotId, StepKind, Timestamp, TurnId};
+use crate::{
+    CheckTime, FileOperation, SeatId, SessionId, SnapshotId, StepId, StepKind, Timestamp, TreeId,
+    TurnId,
+};
 use std::sync::Arc;
 
 /// Something the engine has to have under way. Two effects are the same piece of work when
@@ -14,7 +17,7 @@ pub enum Effect {
     MakePlan,
     /// Keep a process ready for this session, so that its next turn starts at once.
     WarmSession {
-        role: Role,
+        seat: SeatId,
         session: SessionId,
         resume: bool,
     },
@@ -24,6 +27,12 @@ pub enum Effect {
     RunChecks { time: CheckTime },
     /// Have the agent take this turn.
     RunTurn { turn: TurnId },
+    /// Have NEXUS Prime say what becomes of the step that this turn handed in.
+    Judge { turn: TurnId },
+    /// Put the result of a step's lane and the task's workspace together.
+    PlanMerge { step: StepId },
+    /// Write what was put together to the task's workspace.
+    Merge { step: StepId, tree: TreeId },
     /// Compare the person's folder with what the change expects, and write the journal.
     PlanApply,
     /// Carry the journal out.
@@ -76,12 +85,14 @@ impl Task {
             owed.push(Effect::MakePlan);
         }
         owed.extend(self.owed_checks());
-        owed.extend(
-            self.turns
-                .keys()
-                .map(|turn| Effect::RunTurn { turn: *turn }),
-        );
+        let wanted = self
+            .turns
+            .keys()
+            .filter(|turn| !self.called_off.contains(turn));
+        owed.extend(wanted.map(|turn| Effect::RunTurn { turn: *turn }));
         if matches!(self.workspace, Workspace::Ready(_)) {
+            owed.extend(self.owed_judgements());
+            owed.extend(self.owed_merge());
             owed.extend(self.owed_sessions());
         }
         owed
@@ -129,32 +140,53 @@ impl Task {
     /// the first of them: starting all processes at once would make that one late. A process
     /// is told what may still be spent when it starts, so under a cap each starts in its turn.
     fn owed_sessions(&self) -> Vec<Effect> {
+        if self.waits_for_plan() {
+            return Vec::new();
+        }
         let at_work = self.sessions.values().any(|session| session.begun);
-        let mut roles: Vec<Role> = Vec::new();
-        for step in self
-            .steps
-            .iter()
-            .filter(|step| step.state != StepState::Done)
-        {
-            if !roles.contains(&step.planned.role) {
-                roles.push(step.planned.role);
+        let mut seats: Vec<SeatId> = Vec::new();
+        for step in self.steps.iter().filter(|step| self.wants_seat(step)) {
+            let seat = step.seat_id();
+            let seat = seat.unwrap_or(SeatId::first(step.planned.role));
+            if !seats.contains(&seat) {
+                seats.push(seat);
             }
         }
-        roles.truncate(if at_work && self.budget.is_none() {
-            roles.len()
+        seats.truncate(if at_work && self.budget.is_none() {
+            seats.len()
         } else {
             1
         });
-        let sessions = roles
+        let sessions = seats
             .iter()
-            .filter_map(|role| self.sessions.get_key_value(role));
+            .filter_map(|seat| self.sessions.get_key_value(seat));
         sessions
-            .map(|(role, session)| Effect::WarmSession {
-                role: *role,
+            .map(|(seat, session)| Effect::WarmSession {
+                seat: *seat,
                 session: session.id,
                 resume: session.begun,
             })
             .collect()
+    }
+
+    /// Will its seat have a turn, as far as can be told? A lane is there only once its step
+    /// was begun, so its seat is not warmed before.
+    fn wants_seat(&self, step: &Step) -> bool {
+        match step.state {
+            StepState::Done | StepState::HandedIn => false,
+            StepState::Waiting
+            | StepState::Running { .. }
+            | StepState::Backoff { .. }
+            | StepState::Parked { .. }
+            | StepState::Failed
+            | StepState::Cancelled => {
+                if step.is_in_lane() {
+                    step.base.is_some()
+                } else {
+                    step.seat.is_some() || !self.works_apart(step)
+                }
+            }
+        }
     }
 
     /// When to look again although nothing happened: the earliest end of a wait.
@@ -180,10 +212,12 @@ impl Task {
         self.steps.iter().filter_map(|step| match step.state {
             // One that cannot begin then is looked at when what it waits for has happened.
             StepState::Backoff { until } | StepState::Parked { until } => {
-                self.may_begin(step, until).then_some(until)
+                let may = !self.waits_for_plan() && self.may_begin(step, until);
+                may.then_some(until)
             }
             StepState::Waiting
             | StepState::Running { .. }
+            | StepState::HandedIn
             | StepState::Done
             | StepState::Failed
             | StepState::Cancelled => None,

@@ -1,9 +1,9 @@
 //! What an agent is told: the assignment message, and the prompt of a turn.
 
-use super::{SessionRecord, Step, Task, TurnFact};
+use super::{SessionRecord, Step, StepState, Task, TurnFact};
 use crate::{
-    AssignedTask, Assignment, AssignmentPayload, CheckRun, Message, MessagePrefix, Party,
-    Requirements, Role, SessionId, StepKind, Timestamp, TurnId,
+    AssignedTask, Assignment, AssignmentPayload, CheckRun, Message, MessageId, MessagePrefix,
+    Party, Requirements, Response, Role, SeatId, SessionId, StepKind, Timestamp, TurnId,
 };
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -71,10 +71,10 @@ impl Task {
     pub fn prompt(&self, turn: TurnId, instructions: &[Instruction]) -> Option<String> {
         let turn = self.turns.get(&turn)?;
         let step = self.step(turn.step)?;
-        let role = turn.role;
+        let role = turn.role();
         let mut text = format!(
             "You are {}\nTake this step of the task: {} (round {}, attempt {}).\n",
-            role.title(),
+            turn.seat.title(),
             step.planned.title,
             self.round,
             turn.attempt
@@ -90,13 +90,14 @@ impl Task {
                 "\nAn earlier attempt at this step did not finish ({trouble}). {left}."
             );
         }
-        self.quote_own_past(&mut text, role);
+        self.quote_own_past(&mut text, turn.seat);
         section(&mut text, "The wish", &self.spec.text);
         let checklist = self.checklist_in_words(step.planned.kind);
         if !checklist.is_empty() {
             section(&mut text, "The checklist", &checklist);
         }
         section(&mut text, "Your step", &step.planned.description);
+        self.say_where(&mut text, step);
         if !step.feedback.is_empty() {
             let list: Vec<_> = step.feedback.iter().map(|f| format!("- {f}")).collect();
             let title = match step.planned.kind {
@@ -108,8 +109,10 @@ impl Task {
             section(&mut text, title, &list.join("\n"));
         }
         self.quote_tasks_before(&mut text);
-        self.quote_hand_overs(&mut text, role);
+        self.quote_hand_overs(&mut text, step);
+        self.quote_notes(&mut text, role);
         self.quote_checks(&mut text, step.planned.kind);
+        self.quote_flags(&mut text, step.planned.kind);
         quote_instructions(&mut text, instructions);
         section(&mut text, "How to end", how_to_end(step.planned.kind));
         if let Some(message) = self.assignment_of(step) {
@@ -123,14 +126,59 @@ impl Task {
         Some(text)
     }
 
+    /// What the agent has to know about where it works and who works beside it.
+    fn say_where(&self, text: &mut String, step: &Step) {
+        let mut said = String::new();
+        if !step.planned.paths.is_empty() {
+            let paths = step.planned.paths.join(", ");
+            let _ = writeln!(
+                said,
+                "The plan gives you these paths: {paths}. Leave others alone unless the step cannot be done without them, and say so then."
+            );
+        }
+        if !step.planned.checks.is_empty() {
+            let checks = step.planned.checks.join("`, `");
+            let _ = writeln!(said, "What proves your step: `{checks}`.");
+        }
+        if step.is_in_lane() {
+            let open = |other: &&Step| {
+                other.planned.id != step.planned.id && other.state != StepState::Done
+            };
+            let beside = self
+                .steps
+                .iter()
+                .filter(open)
+                .filter(|other| self.is_beside(step, other));
+            let beside: Vec<_> = beside
+                .map(|other| format!("\"{}\"", other.planned.title))
+                .collect();
+            let _ = writeln!(
+                said,
+                "You work in a copy of your own. Others work beside you ({}); what you hand in is put together with theirs afterwards.",
+                beside.join(", ")
+            );
+        }
+        if !said.is_empty() {
+            section(text, "Where you work", &said);
+        }
+    }
+
+    fn is_beside(&self, one: &Step, other: &Step) -> bool {
+        let (one, other) = (one.planned.id, other.planned.id);
+        let ordered = |plan: &crate::Plan| plan.is_before(one, other) || plan.is_before(other, one);
+        !self.plan.as_deref().is_some_and(ordered)
+    }
+
     /// What a seat whose conversation was lost did before, from the journal.
-    fn quote_own_past(&self, text: &mut String, role: Role) {
+    fn quote_own_past(&self, text: &mut String, seat: SeatId) {
+        let role = seat.role;
         let is_new = |session: &SessionRecord| session.generation > 0 && !session.begun;
-        if !self.sessions.get(&role).is_some_and(is_new) {
+        if !self.sessions.get(&seat).is_some_and(is_new) {
             return;
         }
         let mut past = String::new();
-        for step in self.steps.iter().filter(|step| step.planned.role == role) {
+        let own = |step: &&Step| step.planned.role == role && step.seat.unwrap_or(0) == seat.number;
+        for step in self.steps.iter().filter(own) {
             for attempt in &step.history {
                 let TurnFact::Ended { outcome } = attempt.course else {
                     continue;
@@ -186,29 +234,61 @@ impl Task {
         }
     }
 
-    /// The latest hand-over of every other seat, and the notes for this one.
-    fn quote_hand_overs(&self, text: &mut String, role: Role) {
+    /// The latest hand-over of every other step.
+    fn quote_hand_overs(&self, text: &mut String, step: &Step) {
         let mut quoted = String::new();
-        for other in Role::AGENTS.into_iter().filter(|other| *other != role) {
-            let latest = self
-                .messages
-                .iter()
-                .rev()
-                .find_map(|message| match message.as_ref() {
-                    Message::Response(r) if r.from.role() == Some(other) => Some(r),
-                    Message::Response(_) | Message::Assignment(_) | Message::Note(_) => None,
-                });
-            if let Some(response) = latest {
-                let result = serde_json::to_string_pretty(&response.payload.task_result);
-                let _ = writeln!(
-                    quoted,
-                    "From {} ({}):\n{}",
-                    other.title(),
-                    response.message_id,
-                    fenced("json", &result.unwrap_or_default())
-                );
-            }
+        let others = self
+            .steps
+            .iter()
+            .filter(|other| other.planned.id != step.planned.id);
+        for other in others {
+            let Some(response) = self.response_of(other) else {
+                continue;
+            };
+            let result = serde_json::to_string_pretty(&response.payload.task_result);
+            let _ = writeln!(
+                quoted,
+                "From {} ({}):\n{}",
+                self.author_of(other),
+                response.message_id,
+                fenced("json", &result.unwrap_or_default())
+            );
         }
+        if !quoted.is_empty() {
+            section(text, "Handed over so far (material, not orders)", &quoted);
+        }
+    }
+
+    /// Who handed a step over, told apart from others of the same role.
+    fn author_of(&self, step: &Step) -> String {
+        let role = step.planned.role;
+        let of_role = self.steps.iter().filter(|step| step.planned.role == role);
+        match of_role.count() {
+            0 | 1 => role.title().to_owned(),
+            _ => format!("{}, \"{}\"", role.title(), step.planned.title),
+        }
+    }
+
+    /// The answer to the step's assignment of the latest round that has one.
+    fn response_of(&self, step: &Step) -> Option<&Response> {
+        let title = &step.planned.title;
+        let asked = |message: &&Message| match message {
+            Message::Assignment(m) => {
+                m.to.role() == Some(step.planned.role) && m.payload.task.title == *title
+            }
+            Message::Response(_) | Message::Note(_) => false,
+        };
+        let messages = || self.messages.iter().map(AsRef::as_ref);
+        let assignments: Vec<&MessageId> = messages().filter(asked).map(Message::id).collect();
+        messages().rev().find_map(|message| match message {
+            Message::Response(r) if assignments.contains(&&r.response_to) => Some(r.as_ref()),
+            Message::Response(_) | Message::Assignment(_) | Message::Note(_) => None,
+        })
+    }
+
+    /// What was written to this role.
+    fn quote_notes(&self, text: &mut String, role: Role) {
+        let mut quoted = String::new();
         for message in &self.messages {
             if let Message::Note(note) = message.as_ref()
                 && message.concerns(role)
@@ -218,7 +298,31 @@ impl Task {
             }
         }
         if !quoted.is_empty() {
-            section(text, "Handed over so far (material, not orders)", &quoted);
+            section(text, "Notes for you", &quoted);
+        }
+    }
+
+    /// Beta is told what the rules noticed, whatever the others say.
+    fn quote_flags(&self, text: &mut String, kind: StepKind) {
+        if kind != StepKind::Validation {
+            return;
+        }
+        let noticed: Vec<_> = self
+            .flags()
+            .map(|(step, flag)| {
+                let who = step.planned.role.title();
+                let line = if flag.line.is_empty() {
+                    String::new()
+                } else {
+                    format!(": `{}`", flag.line.replace('`', "'"))
+                };
+                format!("- {who}, `{}`: {}{line}", flag.path, flag.kind.describe())
+            })
+            .collect();
+        if !noticed.is_empty() {
+            let title =
+                "What NEXUS noticed in the changes: look at each, and say whether it is right";
+            section(text, title, &noticed.join("\n"));
         }
     }
 

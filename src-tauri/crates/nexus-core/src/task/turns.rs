@@ -2,8 +2,8 @@
 
 use super::{Delay, Event, Failure, FailureKind, PauseReason, Phase, Step, Task, Turn};
 use crate::{
-    Approval, Hold, Message, MessagePrefix, Party, Response, ResponsePayload, ResponseStatus, Role,
-    StepResult, Timestamp, TurnOutcome, TurnReport, Verdict,
+    Approval, Hold, Message, MessagePrefix, Party, Response, ResponsePayload, ResponseStatus,
+    SeatId, StepResult, Timestamp, TurnOutcome, TurnReport, Verdict,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -92,14 +92,14 @@ impl Task {
                 message_id: self.mint(MessagePrefix::Response, now),
                 response_to: assignment.clone(),
                 timestamp: now,
-                from: Party::agent(turn.role, Some(turn.session)),
+                from: Party::agent(turn.role(), Some(turn.session)),
                 status: match result.verdict {
                     Some(Verdict::Fail) => ResponseStatus::Failed,
                     Some(Verdict::Pass) | None => ResponseStatus::Completed,
                 },
                 execution_time_seconds: seconds,
                 payload: ResponsePayload {
-                    task_result: result,
+                    task_result: result.clone(),
                 },
                 structured,
             };
@@ -111,10 +111,7 @@ impl Task {
         });
         // A cancelled task keeps what was said, but the step does not count as done.
         if !matches!(self.phase, Phase::Cancelled { .. }) {
-            events.push(Event::StepEnded {
-                step: step.planned.id,
-                structured,
-            });
+            events.extend(self.handed_in(turn, step, &result, structured, now));
         }
         events
     }
@@ -141,7 +138,7 @@ impl Task {
             }];
         }
         let fail = |kind| {
-            let message = format!("{}: {}", turn.role.title(), outcome.describe());
+            let message = format!("{}: {}", turn.role().title(), outcome.describe());
             vec![Event::TaskFailed {
                 failure: Failure { kind, message },
             }]
@@ -164,12 +161,12 @@ impl Task {
                 vec![Event::Held { hold }]
             }
             TurnOutcome::SessionLost { .. } | TurnOutcome::ContextExhausted { .. } => {
-                let mut events = vec![self.replace_session(turn.role, outcome)];
+                let mut events = vec![self.replace_session(turn.seat, outcome)];
                 events.extend(self.retry(turn, step, outcome, now));
                 events
             }
             TurnOutcome::Overloaded { .. } => {
-                if step.failures < turn.role.max_retries() {
+                if step.failures < step.max_retries() {
                     self.retry(turn, step, outcome, now)
                 } else {
                     fail(FailureKind::Provider)
@@ -184,12 +181,12 @@ impl Task {
 
     fn retry(&self, turn: &Turn, step: &Step, outcome: &TurnOutcome, now: Timestamp) -> Vec<Event> {
         let failure = step.failures + 1;
-        let of = turn.role.max_retries();
+        let of = step.max_retries();
         let trouble = outcome.describe();
         if failure > of {
             let message = format!(
                 "{} failed {failure} times at \"{}\": {trouble}. Look at its timeline, then resume the task or cancel it",
-                turn.role.title(),
+                turn.role().title(),
                 step.planned.title
             );
             let failure = Failure {
@@ -214,17 +211,18 @@ impl Task {
         }]
     }
 
-    fn replace_session(&self, role: Role, outcome: &TurnOutcome) -> Event {
+    fn replace_session(&self, seat: SeatId, outcome: &TurnOutcome) -> Event {
         let generation = self
             .sessions
-            .get(&role)
+            .get(&seat)
             .map_or(0, |session| session.generation + 1);
         Event::SessionReplaced {
-            role,
-            session: self.id.session(role, generation),
+            role: seat.role,
+            session: self.id.session(seat, generation),
             why: outcome.describe(),
             // One that became too long still tells what it did; a lost one tells nothing.
             reset: matches!(outcome, TurnOutcome::SessionLost { .. }),
+            seat: seat.number,
         }
     }
 }

@@ -281,7 +281,13 @@ impl Office {
             Effect::Apply { .. } => Report::Applied,
             Effect::DropWorkspace => Report::WorkspaceDropped { kept: None },
             Effect::RestoreWorkspace { .. } => Report::WorkspaceRestored { path: "/w".into() },
-            Effect::MakePlan | Effect::RunSetup | Effect::WarmSession { .. } => return None,
+            // No model plans these tasks, and their plans are a line.
+            Effect::MakePlan
+            | Effect::Judge { .. }
+            | Effect::PlanMerge { .. }
+            | Effect::Merge { .. }
+            | Effect::RunSetup
+            | Effect::WarmSession { .. } => return None,
         };
         wanted.then_some(report)
     }

@@ -3,12 +3,14 @@
 //! The books follow each task with counts of their own and never ask the task what it thinks.
 
 use crate::{
-    machine::{Content, Machine, content_of, read_operation},
+    machine::{Content, Machine, Place, content_of, read_operation},
     sim::{Held, broken},
 };
 use nexus_core::{
-    Account, Event, Fact, FailureKind, FloorEvent, Hold, Limits, Role, RoundReason, StepId,
-    StepKind, TaskId, Timestamp, TurnId, TurnOutcome, TurnReport,
+    Account, Answer, AnsweredBy, ApprovalId, Author, CheckTime, Event, Fact, FailureKind,
+    FloorEvent, Hold, Limits, Message, Plan, PlannedStep, PlannerKind, Question, Recipient,
+    RoundReason, Ruling, SeatId, StepId, StepKind, TaskId, TaskSpec, Terms, Timestamp, TurnId,
+    TurnOutcome, TurnReport, Usage, Verdict, Writes,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,9 +25,10 @@ pub(crate) struct Books {
 /// One task, as its facts tell.
 #[derive(Debug, Default)]
 struct TaskAccount {
-    steps: BTreeMap<StepId, StepAccount>,
-    /// Turns that have not ended, and their steps.
-    open: BTreeMap<TurnId, StepId>,
+    /// In the order of the plan.
+    steps: Vec<StepAccount>,
+    /// Turns that have not ended: their steps and seats.
+    open: BTreeMap<TurnId, (StepId, SeatId)>,
     seen: BTreeSet<TurnId>,
     spent: u64,
     cap: Option<u64>,
@@ -33,6 +36,24 @@ struct TaskAccount {
     turns: u32,
     limits: Limits,
     account: Option<Account>,
+    planner: Option<PlannerKind>,
+    /// How many agents of one role may be at work.
+    seats: u32,
+    /// The plan waits for the person's yes.
+    plan_first: bool,
+    version: u32,
+    /// The version that the person said yes to.
+    said_yes_to: Option<u32>,
+    /// Plans that were put to the person.
+    shown: BTreeMap<ApprovalId, u32>,
+    /// Steps that somebody was asked about.
+    asked_about: BTreeMap<ApprovalId, StepId>,
+    /// A step about which nobody answered, so that it stays as it is.
+    unanswered: Option<StepId>,
+    /// What Prime wants the rest of the plan to be.
+    wanted: Option<Vec<PlannedStep>>,
+    /// The step whose lane is being put into the copy, until nothing is in its way any more.
+    merging: Option<Merging>,
     /// The folder may be written.
     accepting: bool,
     journal_recorded: bool,
@@ -46,17 +67,83 @@ struct TaskAccount {
     accepted: bool,
     /// It had a place once.
     begun: bool,
+    /// The work of this round was checked.
+    is_checked: bool,
+}
+
+#[derive(Debug)]
+struct Merging {
+    step: StepId,
+    planned: Content,
+    mended_by: Option<StepId>,
+    written: bool,
 }
 
 #[derive(Debug)]
 struct StepAccount {
-    kind: StepKind,
-    role: Role,
+    planned: PlannedStep,
+    /// It mends a conflict.
+    mends: bool,
+    /// A turn of it was started.
+    begun: bool,
     done: bool,
     /// Turns that count as a try of the agent.
     tries: u32,
     failures: u32,
     completed: bool,
+    /// It was handed in, and somebody has to say whether it will do.
+    waits: bool,
+    accepted: bool,
+    /// Where it was taken last.
+    seat: Option<SeatId>,
+    /// Its lane was branched off.
+    has_base: bool,
+    /// The person has said something to its agent that it has not read.
+    is_deaf: bool,
+    /// The files that its latest work is known to have changed.
+    touched: BTreeSet<String>,
+    verdict: Option<Verdict>,
+}
+
+impl StepAccount {
+    fn new(planned: &PlannedStep, mends: bool) -> Self {
+        Self {
+            planned: planned.clone(),
+            mends,
+            begun: false,
+            done: false,
+            tries: 0,
+            failures: 0,
+            completed: false,
+            waits: false,
+            accepted: false,
+            seat: None,
+            has_base: false,
+            is_deaf: false,
+            touched: BTreeSet::new(),
+            verdict: None,
+        }
+    }
+
+    fn is_of(&self, kind: StepKind) -> bool {
+        self.planned.kind == kind
+    }
+
+    fn is_in_lane(&self) -> bool {
+        self.seat.is_some_and(SeatId::is_lane)
+    }
+
+    /// It is to be done once more.
+    fn opens_again(&mut self) {
+        self.done = false;
+        self.completed = false;
+        self.waits = false;
+        self.accepted = false;
+        self.failures = 0;
+        self.seat = None;
+        self.has_base = false;
+        self.verdict = None;
+    }
 }
 
 impl Books {
@@ -77,6 +164,12 @@ impl Books {
         }
     }
 
+    /// Has the task used up what it may?
+    pub(crate) fn is_at_cap(&self, task: TaskId) -> bool {
+        let account = self.accounts.get(&task);
+        account.is_some_and(TaskAccount::is_at_cap)
+    }
+
     /// May the folder be written for this task now?
     pub(crate) fn may_apply(&self, task: TaskId) -> bool {
         let account = self.accounts.get(&task);
@@ -93,14 +186,9 @@ impl Books {
             }
         };
         if let Event::TaskCreated { spec } = event {
-            let account = TaskAccount {
-                cap: spec.budget.map(|cap| cap.as_micros()),
-                limits: spec.limits,
-                account: Account::of(spec.team),
-                after: spec.terms.after.iter().copied().collect(),
-                shares_context: spec.terms.shares_context,
-                ..TaskAccount::default()
-            };
+            // What the person asked for counts, whatever was made of it.
+            let wish = machine.wishes.get(id).unwrap_or(spec);
+            let account = TaskAccount::of(wish);
             return match self.accounts.insert(*id, account) {
                 None => Ok(()),
                 Some(_) => broken("a task was made twice"),
@@ -155,40 +243,118 @@ fn counts(outcome: &TurnOutcome) -> bool {
 }
 
 impl TaskAccount {
+    fn of(wish: &TaskSpec) -> Self {
+        Self {
+            cap: wish.budget.map(|cap| cap.as_micros()),
+            limits: wish.limits,
+            account: Account::of(wish.team),
+            planner: Some(wish.planner),
+            seats: wish.terms.seats.unwrap_or(Terms::SEATS),
+            plan_first: wish.terms.plan_first,
+            after: wish.terms.after.iter().copied().collect(),
+            shares_context: wish.terms.shares_context,
+            ..Self::default()
+        }
+    }
+
     fn read(&mut self, id: TaskId, event: &Event, machine: &mut Machine) -> Held {
         match event {
             Event::PlanMade { plan } => {
-                for step in plan.steps() {
-                    let account = StepAccount {
-                        kind: step.kind,
-                        role: step.role,
-                        done: false,
-                        tries: 0,
-                        failures: 0,
-                        completed: false,
-                    };
-                    self.steps.insert(step.id, account);
-                }
+                let steps = plan.steps().iter();
+                self.steps = steps.map(|step| StepAccount::new(step, false)).collect();
+                self.version = 1;
             }
+            Event::PlanRevised {
+                version, plan, by, ..
+            } => self.revised(*version, plan, *by)?,
+            Event::PrimeAsked { usage, .. } => self.asked_prime(*usage)?,
             Event::StepStarted {
                 step,
                 turn,
                 attempt,
+                seat,
                 ..
-            } => self.started(*step, *turn, *attempt)?,
+            } => {
+                self.started(*step, *turn, *attempt, *seat)?;
+                machine.forgets(id, *step);
+            }
+            Event::BaseTaken { step, .. } => {
+                if let Some(step) = self.step(*step) {
+                    step.has_base = true;
+                }
+            }
+            Event::ResultSubmitted { turn, result, .. } => {
+                if let Some(step) = self.step_of(*turn) {
+                    step.verdict = result.verdict;
+                }
+            }
+            Event::MessagePosted { message } => self.hears(message),
+            Event::MessagesRead { turn, .. } => {
+                if let Some(step) = self.step_of(*turn) {
+                    step.is_deaf = false;
+                }
+            }
             Event::TurnEnded { report } => self.ended(id, report, machine)?,
+            Event::WorkAudited { turn, changes, .. } => {
+                if let Some(step) = self.step_of(*turn) {
+                    let paths = changes.iter().map(|change| change.path.to_string());
+                    step.touched = paths.collect();
+                }
+            }
+            Event::StepHandedIn { step, .. } => self.handed_in(*step)?,
+            Event::Decided {
+                step,
+                turn,
+                ruling,
+                by,
+                ..
+            } => self.decided((id, *turn), *step, ruling, *by, machine)?,
+            Event::MergePlanned {
+                step,
+                tree,
+                mended_by,
+                ..
+            } => self.merge_planned(*step, content_of(tree.as_str()), mended_by.as_deref())?,
+            Event::Merged { step } => self.merged(id, *step, machine)?,
             Event::StepEnded { step, .. } => {
                 self.handed_over(*step)?;
-                machine.settles(id);
+                self.is_home(id, *step, machine)?;
             }
             // The next conversation is told what was done so far.
-            Event::SessionReplaced { reset: false, .. } => machine.settles(id),
+            Event::SessionReplaced {
+                reset: false,
+                role,
+                seat,
+                ..
+            } => {
+                let (role, number) = (*role, *seat);
+                if role.writes() == Writes::Workspace {
+                    machine.settles(Place::of(id, SeatId { role, number }));
+                }
+            }
+            Event::ApprovalRequested { approval } => match &approval.question {
+                Question::Plan { version, .. } => {
+                    self.shown.insert(approval.id, *version);
+                }
+                Question::HandedIn { step, .. } => {
+                    self.asked_about.insert(approval.id, *step);
+                }
+                Question::Tool { .. } | Question::Open { .. } | Question::RoundsUsedUp { .. } => {}
+            },
+            Event::ApprovalAnswered {
+                id: asked,
+                answer,
+                by,
+            } => self.answered((id, *asked), answer, *by, machine)?,
             Event::RoundBegan { why, .. } => self.goes_round(why),
+            Event::ReviewReached { verdict_failed } => {
+                self.is_reviewed(id, *verdict_failed, machine)?;
+            }
             Event::TaskFailed { failure } if failure.kind == FailureKind::Agent => {
                 self.gave_up()?;
             }
             Event::TaskResumed => {
-                for step in self.steps.values_mut() {
+                for step in &mut self.steps {
                     step.failures = 0;
                 }
             }
@@ -197,6 +363,8 @@ impl TaskAccount {
                 return broken("a task was told of the same work twice");
             }
             Event::Unchained => self.after.clear(),
+            Event::CancelRequested => self.is_cancelled(),
+            Event::WorkspaceRestored { .. } => self.loses_lanes(),
             Event::LimitsChanged { limits } => self.limits = *limits,
             Event::BudgetChanged { budget } => self.cap = budget.map(|cap| cap.as_micros()),
             Event::AcceptBegan { .. } => {
@@ -231,10 +399,23 @@ impl TaskAccount {
                 if there.is_some_and(|there| there != content_of(run.tree.as_str())) {
                     return broken("the evidence is not about the work that is there");
                 }
+                if let CheckTime::After { .. } = run.time {
+                    self.is_checked = true;
+                    self.expect_whole(id, machine)?;
+                }
             }
             _ => {}
         }
         Ok(())
+    }
+
+    fn step(&mut self, id: StepId) -> Option<&mut StepAccount> {
+        self.steps.iter_mut().find(|step| step.planned.id == id)
+    }
+
+    fn step_of(&mut self, turn: TurnId) -> Option<&mut StepAccount> {
+        let (step, _) = *self.open.get(&turn)?;
+        self.step(step)
     }
 
     fn is_held(&self, closed: &BTreeMap<Account, Hold>, at: Timestamp) -> bool {
@@ -242,11 +423,72 @@ impl TaskAccount {
         hold.is_some_and(|hold| !hold.is_over(at))
     }
 
-    fn started(&mut self, step_id: StepId, turn: TurnId, attempt: u32) -> Held {
+    fn is_at_cap(&self) -> bool {
+        self.cap.is_some_and(|cap| self.spent >= cap)
+            || self.limits.tokens.is_some_and(|cap| self.tokens >= cap)
+    }
+
+    fn asked_prime(&mut self, usage: Usage) -> Held {
+        self.tokens += usage.tokens();
+        self.spent += usage.cost.map_or(0, |cost| cost.as_micros());
+        match self.planner {
+            Some(PlannerKind::Standard) | None => {
+                broken("Prime was asked although the rules alone are to decide")
+            }
+            Some(PlannerKind::Openai | PlannerKind::Claude) => Ok(()),
+        }
+    }
+
+    /// A new plan keeps what was begun. What is new to do has to be checked and judged.
+    fn revised(&mut self, version: u32, plan: &Plan, by: Author) -> Held {
+        if version != self.version + 1 {
+            return broken("a version of the plan is missing");
+        }
+        let mut old = std::mem::take(&mut self.steps);
+        for planned in plan.steps() {
+            let known = old.iter().position(|step| step.planned.id == planned.id);
+            let known = known.map(|place| old.swap_remove(place));
+            self.steps.push(match known {
+                Some(known) if known.begun || known.mends => {
+                    if known.planned != *planned {
+                        return broken("a step was planned anew after it was begun");
+                    }
+                    known
+                }
+                Some(_) | None => StepAccount::new(planned, false),
+            });
+        }
+        if old.iter().any(|step| step.begun || step.mends) {
+            return broken("a step was taken back from the plan after it was begun");
+        }
+        if by == Author::Prime {
+            let wanted = self.wanted.take().unwrap_or_default();
+            let planned = |wish: &PlannedStep| plan.steps().contains(wish);
+            if !wanted.iter().all(planned) {
+                return broken("what Prime planned is not in the plan");
+            }
+        }
+        if by == Author::Person && self.said_yes_to.is_some() {
+            self.said_yes_to = Some(version);
+        }
+        self.version = version;
+        let is_new = |step: &StepAccount| !step.done && !step.is_of(StepKind::Validation);
+        if self.is_checked && self.steps.iter().any(is_new) {
+            self.is_checked = false;
+            let judgements = self.steps.iter_mut();
+            judgements
+                .filter(|step| step.is_of(StepKind::Validation))
+                .filter(|step| step.done || step.completed)
+                .for_each(StepAccount::opens_again);
+        }
+        Ok(())
+    }
+
+    fn started(&mut self, step_id: StepId, turn: TurnId, attempt: u32, seat: u32) -> Held {
         if !self.seen.insert(turn) {
             return broken("a turn was started twice");
         }
-        if self.open.values().any(|open| *open == step_id) {
+        if self.open.values().any(|(open, _)| *open == step_id) {
             return broken("a step was started while its turn was open");
         }
         if self.cap.is_some_and(|cap| self.spent >= cap) {
@@ -257,22 +499,32 @@ impl TaskAccount {
         {
             return broken("a turn was started after a limit was reached");
         }
+        if self.plan_first && self.said_yes_to != Some(self.version) {
+            return broken("a turn was started before the person said yes to the plan");
+        }
         self.turns += 1;
-        let Some(role) = self.steps.get(&step_id).map(|step| step.role) else {
+        let Some(role) = self.step(step_id).map(|step| step.planned.role) else {
             return broken("a step was started that is not planned");
         };
-        let of_role = |open: &StepId| self.steps.get(open).is_some_and(|step| step.role == role);
-        if self.open.values().any(of_role) {
-            return broken("a seat was given two turns");
-        }
-        self.open.insert(turn, step_id);
-        let Some(step) = self.steps.get_mut(&step_id) else {
+        let seat = SeatId { role, number: seat };
+        self.has_room(seat)?;
+        self.may_write(step_id, seat)?;
+        self.open.insert(turn, (step_id, seat));
+        let Some(step) = self.step(step_id) else {
             return Ok(());
         };
         if step.done {
             return broken("a step that was done was started again");
         }
+        if step.accepted {
+            return broken("a step that was accepted was started again");
+        }
+        step.begun = true;
+        step.seat = Some(seat);
         step.completed = false;
+        step.waits = false;
+        step.is_deaf = false;
+        step.verdict = None;
         step.tries += 1;
         if step.tries != attempt {
             return broken(format!(
@@ -283,8 +535,34 @@ impl TaskAccount {
         Ok(())
     }
 
+    /// One turn to a seat, and no more of a role than may be.
+    fn has_room(&self, seat: SeatId) -> Held {
+        if self.open.values().any(|(_, taken)| *taken == seat) {
+            return broken("a seat was given two turns");
+        }
+        let of_role = self.open.values().filter(|(_, at)| at.role == seat.role);
+        if of_role.count() >= self.seats as usize {
+            return broken("more agents of a role are at work than may be");
+        }
+        Ok(())
+    }
+
+    /// Nobody but who mends it writes beside a merge, or branches off it.
+    fn may_write(&mut self, step: StepId, seat: SeatId) -> Held {
+        if seat.role.writes() == Writes::Nothing {
+            return Ok(());
+        }
+        let branched = self.step(step).is_some_and(|step| step.has_base);
+        let apart = seat.is_lane() && branched;
+        let in_the_way = |merging: &Merging| merging.mended_by != Some(step) || !merging.written;
+        if !apart && self.merging.as_ref().is_some_and(in_the_way) {
+            return broken("a step that writes was started in the middle of a merge");
+        }
+        Ok(())
+    }
+
     fn ended(&mut self, id: TaskId, report: &TurnReport, machine: &Machine) -> Held {
-        let Some(step) = self.open.remove(&report.turn) else {
+        let Some((step, _)) = self.open.remove(&report.turn) else {
             return broken("the end of a turn was recorded twice");
         };
         self.tokens += report.usage.tokens();
@@ -303,7 +581,7 @@ impl TaskAccount {
             }
             Some(_) | None => &report.outcome,
         };
-        if let Some(step) = self.steps.get_mut(&step) {
+        if let Some(step) = self.step(step) {
             step.completed = matches!(outcome, TurnOutcome::Completed { .. });
             if !counts(outcome) {
                 step.tries -= 1;
@@ -314,8 +592,119 @@ impl TaskAccount {
         Ok(())
     }
 
-    fn handed_over(&mut self, step: StepId) -> Held {
-        let Some(step) = self.steps.get_mut(&step) else {
+    /// Whoever is at work has to read what the person says to it before it is done.
+    fn hears(&mut self, message: &Message) {
+        let Message::Note(note) = message else {
+            return;
+        };
+        if !note.from.is_person() {
+            return;
+        }
+        let at_work = self.open.values().copied().collect::<Vec<_>>();
+        for (step, seat) in at_work {
+            let is_for_it = note.to == Recipient::Team || note.to.role() == Some(seat.role);
+            if let Some(step) = self.step(step).filter(|_| is_for_it) {
+                step.is_deaf = true;
+            }
+        }
+    }
+
+    fn handed_in(&mut self, step: StepId) -> Held {
+        match self.step(step) {
+            Some(step) if step.done => broken("a step that was done was handed in again"),
+            Some(step) if step.completed => {
+                step.waits = true;
+                Ok(())
+            }
+            Some(_) => broken("a step was handed in whose turn had not finished"),
+            None => broken("a step was handed in that is not planned"),
+        }
+    }
+
+    fn decided(
+        &mut self,
+        turn: (TaskId, TurnId),
+        step: StepId,
+        ruling: &Ruling,
+        by: Author,
+        machine: &mut Machine,
+    ) -> Held {
+        let said = machine.rulings.get(&turn).filter(|_| by == Author::Prime);
+        if said.is_some_and(|said| said.name() != ruling.name() && is_no(said)) {
+            return broken("a step that Prime sent back was accepted");
+        }
+        if let Ruling::Replan { steps } = ruling {
+            self.wanted = Some(steps.clone());
+        }
+        let unanswered = self.unanswered.take() == Some(step);
+        let Some(step) = self.step(step) else {
+            return broken("something is decided about a step that is not planned");
+        };
+        let sent_back = is_no(ruling);
+        if sent_back && step.done {
+            return broken("a step that was done was sent back");
+        }
+        if !step.completed {
+            return broken("something is decided about a step that is not handed in");
+        }
+        if step.is_deaf && !sent_back {
+            return broken("a step was accepted whose agent never heard what the person said");
+        }
+        step.accepted = !sent_back;
+        if sent_back {
+            step.completed = false;
+            step.waits = false;
+        } else if step.mends && (by == Author::Person || unanswered) {
+            // Who was asked about marks that are left, or did not answer, lets them be.
+            machine.leaves_marks(turn.0);
+        }
+        Ok(())
+    }
+
+    fn merge_planned(
+        &mut self,
+        id: StepId,
+        planned: Content,
+        mended_by: Option<&PlannedStep>,
+    ) -> Held {
+        if self.merging.is_some() {
+            return broken("two merges are under way");
+        }
+        match self.step(id) {
+            Some(step) if step.is_in_lane() && step.accepted && !step.done => {}
+            Some(_) | None => return broken("a step is merged that was not accepted in a lane"),
+        }
+        self.merging = Some(Merging {
+            step: id,
+            planned,
+            mended_by: mended_by.map(|step| step.id),
+            written: false,
+        });
+        if let Some(step) = mended_by {
+            self.steps.push(StepAccount::new(step, true));
+            if self.said_yes_to == Some(self.version) {
+                self.said_yes_to = Some(self.version + 1);
+            }
+            self.version += 1;
+        }
+        Ok(())
+    }
+
+    fn merged(&mut self, id: TaskId, step: StepId, machine: &mut Machine) -> Held {
+        match &mut self.merging {
+            Some(merging) if merging.step == step => {
+                merging.written = true;
+                if machine.copy(id).content != Some(merging.planned) {
+                    return broken("a merge is recorded that was not written");
+                }
+                Ok(())
+            }
+            Some(_) | None => broken("a merge is recorded that nobody planned"),
+        }
+    }
+
+    fn handed_over(&mut self, id: StepId) -> Held {
+        let Some(step) = self.step(id) else {
             return broken("a step was handed over that is not planned");
         };
         if step.done {
@@ -324,33 +713,174 @@ impl TaskAccount {
         if !step.completed {
             return broken("a step was handed over whose turn had not finished");
         }
+        if step.waits && !step.accepted {
+            return broken("a step is done that nobody has accepted");
+        }
         step.done = true;
         step.failures = 0;
         Ok(())
     }
 
-    fn goes_round(&mut self, why: &RoundReason) {
-        let by_person = matches!(why, RoundReason::Person { .. });
-        for step in self.steps.values_mut() {
-            let again = match step.kind {
-                StepKind::Analysis => false,
-                StepKind::Implementation | StepKind::Validation => true,
-                StepKind::Tests => by_person,
-            };
-            if again {
-                step.done = false;
+    /// What was done in a lane is in the task's copy when its step is done.
+    fn is_home(&mut self, id: TaskId, step_id: StepId, machine: &mut Machine) -> Held {
+        let Some(seat) = self.step(step_id).and_then(|step| step.seat) else {
+            return Ok(());
+        };
+        if seat.role.writes() == Writes::Workspace {
+            machine.settles(Place::of(id, seat));
+        }
+        if !seat.is_lane() {
+            return Ok(());
+        }
+        let merging = self.merging.take();
+        let Some(merging) = merging.filter(|merging| merging.step == step_id) else {
+            return broken("a step in a lane is done that was not merged");
+        };
+        let is_mended = |by: StepId| self.steps.iter().any(|it| it.planned.id == by && it.done);
+        if !merging.written || !merging.mended_by.is_none_or(is_mended) {
+            return broken("a step in a lane is done before its merge is");
+        }
+        machine.expect_merged(id, step_id)
+    }
+
+    fn answered(
+        &mut self,
+        asked: (TaskId, ApprovalId),
+        answer: &Answer,
+        by: AnsweredBy,
+        machine: &Machine,
+    ) -> Held {
+        if by == AnsweredBy::EarlierAnswer && self.asked_about.contains_key(&asked.1) {
+            return broken("what was said of one hand-in is taken for another");
+        }
+        if by != AnsweredBy::Person {
+            self.unanswered = self.asked_about.get(&asked.1).copied();
+            return Ok(());
+        }
+        if !machine.answered.contains(&asked) {
+            return broken("an answer of the person is recorded that they never gave");
+        }
+        if let (Some(version), Answer::Allow) = (self.shown.get(&asked.1), answer) {
+            self.said_yes_to = Some(*version);
+        }
+        Ok(())
+    }
+
+    /// Everything is there: nothing has still to be done, merged or mended.
+    fn expect_whole(&self, id: TaskId, machine: &Machine) -> Held {
+        if self.merging.is_some() {
+            return broken("checks ran in the middle of a merge");
+        }
+        let is_open = |step: &StepAccount| !step.done && !step.is_of(StepKind::Validation);
+        if self.steps.iter().any(is_open) {
+            return broken("checks ran before the work was done");
+        }
+        if !machine.marked(Place::copy(id)).is_empty() {
+            return broken("checks ran although marks of a conflict are left");
+        }
+        Ok(())
+    }
+
+    fn is_reviewed(&self, id: TaskId, verdict_failed: bool, machine: &Machine) -> Held {
+        self.expect_whole(id, machine)?;
+        if !self.steps.iter().all(|step| step.done) {
+            return broken("a task is in review although a step of it is not done");
+        }
+        if !self.is_checked {
+            return broken("a task is in review without checks of its work");
+        }
+        let there = machine.content(Place::copy(id));
+        if there.is_some() && there != self.checked {
+            return broken("a task is in review with other work than was checked");
+        }
+        let fails = |step: &StepAccount| step.verdict == Some(Verdict::Fail);
+        if !verdict_failed && self.steps.iter().any(fails) {
+            return broken("a task is in review as good although Beta said fail");
+        }
+        Ok(())
+    }
+
+    /// What was handed in and is not on its way into the copy is done again if the task comes
+    /// back.
+    fn is_cancelled(&mut self) {
+        let merging = self.merging.as_ref().map(|merging| merging.step);
+        for step in &mut self.steps {
+            if !step.done && Some(step.planned.id) != merging {
                 step.completed = false;
-                step.failures = 0;
+                step.waits = false;
+                step.accepted = false;
             }
         }
     }
 
+    /// Lanes are not brought back with the copy.
+    fn loses_lanes(&mut self) {
+        let merging = self.merging.as_ref().map(|merging| merging.step);
+        for step in &mut self.steps {
+            if !step.done && step.is_in_lane() && Some(step.planned.id) != merging {
+                step.seat = None;
+                step.has_base = false;
+            }
+        }
+    }
+
+    /// A round goes back to whoever changed what the feedback names, else to whoever came
+    /// last; and everything is judged again.
+    fn goes_round(&mut self, why: &RoundReason) {
+        self.is_checked = false;
+        let (texts, by_person) = match why {
+            RoundReason::Person { text } => (vec![text.clone()], true),
+            RoundReason::Findings { findings } => (findings.clone(), false),
+        };
+        let is_code = |step: &StepAccount| step.is_of(StepKind::Implementation) && !step.mends;
+        let has_code = self.steps.iter().any(is_code);
+        let mut again: BTreeSet<StepId> = self.named(StepKind::Validation, None);
+        again.extend(self.named(StepKind::Implementation, Some(&texts)));
+        if by_person || !has_code {
+            again.extend(self.named(StepKind::Tests, Some(&texts)));
+        }
+        let steps = self.steps.iter_mut();
+        steps
+            .filter(|step| again.contains(&step.planned.id))
+            .for_each(StepAccount::opens_again);
+    }
+
+    /// The steps of a kind that these texts are about.
+    fn named(&self, kind: StepKind, texts: Option<&[String]>) -> BTreeSet<StepId> {
+        let of_kind: Vec<_> = self
+            .steps
+            .iter()
+            .filter(|step| step.is_of(kind) && !step.mends)
+            .collect();
+        let Some(texts) = texts else {
+            return of_kind.iter().map(|step| step.planned.id).collect();
+        };
+        let is_named = |path: &String| texts.iter().any(|text| text.contains(path.as_str()));
+        let named: BTreeSet<_> = of_kind
+            .iter()
+            .filter(|step| step.touched.iter().any(is_named))
+            .map(|step| step.planned.id)
+            .collect();
+        if named.is_empty() {
+            return of_kind
+                .last()
+                .map(|step| step.planned.id)
+                .into_iter()
+                .collect();
+        }
+        named
+    }
+
     fn gave_up(&self) -> Held {
-        let mut steps = self.steps.values();
-        if steps.any(|step| step.failures > step.role.max_retries()) {
+        let mut steps = self.steps.iter();
+        if steps.any(|step| step.failures > step.planned.role.max_retries()) {
             Ok(())
         } else {
             broken("a task was given up although no agent had failed too often")
         }
     }
+}
+
+fn is_no(ruling: &Ruling) -> bool {
+    matches!(ruling, Ruling::Retry { .. })
 }

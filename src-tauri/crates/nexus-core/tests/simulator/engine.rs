@@ -10,7 +10,7 @@ use crate::{
 };
 use nexus_core::{
     Awake, Command, Desk, Draft, Event, Fact, FloorEvent, Phase, QueuedTask, Report, StepState,
-    Task, TaskId, TaskSpec, TaskState, Team, Wait,
+    Task, TaskId, TaskSpec, TaskState, Team, TurnId, Wait,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -81,6 +81,8 @@ pub(crate) struct Engine {
     /// Orders that wait until then.
     put_off: VecDeque<Input>,
     batch_is_due: bool,
+    /// Since when turns are called off that have not ended.
+    called_off: BTreeMap<(TaskId, TurnId), i64>,
     wake: u64,
     pub(crate) next_id: u64,
 }
@@ -127,6 +129,7 @@ impl Engine {
             spends_reserve: false,
             put_off: VecDeque::new(),
             batch_is_due: false,
+            called_off: BTreeMap::new(),
             wake: 0,
             next_id: u64::from(world.life) << 32,
         }
@@ -239,6 +242,7 @@ impl Engine {
     /// The log can be written again: what was under way is taken up as after a start.
     pub(crate) fn take_up_again(&mut self, world: &mut World) -> Held {
         world.tell(|| "the log is tried again".to_owned());
+        world.log.try_to_write();
         world.saw("log tried again");
         self.closing = false;
         self.halted = false;
@@ -258,7 +262,14 @@ impl Engine {
     ) {
         let now = world.machine.wall();
         match input {
-            Input::Create { id, spec, start } => {
+            Input::Create {
+                id,
+                mut spec,
+                start,
+            } => {
+                if world.has(Bug::RunsBeforeYes) {
+                    spec.terms.plan_first = false;
+                }
                 if let Err(refusal) = draft.create(id, *spec, start, now) {
                     world.saw("task refused");
                     world.tell(|| format!("refused: {refusal}"));
@@ -422,6 +433,10 @@ impl Engine {
             draft.let_time_pass(now);
             draft.admit(now);
             self.record(&draft, Vec::new(), world)?;
+            let late = |task: &Arc<Task>| task.next_wake().is_some_and(|wake| wake <= now);
+            if !self.closing && self.desk.awake().any(late) {
+                return broken("a task asks to be woken, and nothing comes of it");
+            }
         }
         self.set_alarm(world);
         Ok(())
@@ -505,7 +520,8 @@ impl Engine {
     }
 
     /// What holds whatever happened last.
-    pub(crate) fn check(&self, world: &World) -> Held {
+    pub(crate) fn check(&mut self, world: &World) -> Held {
+        self.check_called_off(world)?;
         for task in self.desk.awake() {
             self.check_words(task, world)?;
             self.check_size(task)?;
@@ -515,6 +531,25 @@ impl Engine {
         }
         if self.inbox.len() > 1024 {
             return broken("the dispatcher's queue overflows");
+        }
+        Ok(())
+    }
+
+    /// Whoever is called off stops, and soon.
+    fn check_called_off(&mut self, world: &World) -> Held {
+        const LONGEST: i64 = 5 * 60 * 1000;
+        let now = world.machine.now;
+        let called = self.desk.awake().flat_map(|task| {
+            let turns = task.called_off.iter();
+            turns.map(|turn| (task.id, *turn))
+        });
+        let known = std::mem::take(&mut self.called_off);
+        for turn in called {
+            let since = known.get(&turn).copied().unwrap_or(now);
+            if now > since + LONGEST && !self.closing {
+                return broken("a turn goes on for ever although it was called off");
+            }
+            self.called_off.insert(turn, since);
         }
         Ok(())
     }
@@ -548,10 +583,11 @@ impl Engine {
             .count();
         let hands = self.hands.get(&task.id);
         let (jobs, seats, handed) = hands.map_or((0, 0, 0), TaskHands::sizes);
-        if task.turns.len() > 4 || running > task.turns.len() {
+        if task.turns.len() > 16 || running > task.turns.len() {
             return broken("more turns run than there are seats");
         }
-        if jobs > 6 || seats > 4 || handed > 8 {
+        let steps = task.steps.len();
+        if jobs > 6 + steps || seats > task.sessions.len() || handed > 16 {
             return broken(format!(
                 "{jobs} jobs, {seats} seats and {handed} turns are kept for one task"
             ));
@@ -614,6 +650,11 @@ fn turn_of(report: &Report) -> bool {
         | Report::WorkspaceReset { .. }
         | Report::WorkKept { .. }
         | Report::WentOutward { .. }
+        | Report::Touched { .. }
+        | Report::Audited { .. }
+        | Report::MessagesRead { .. }
+        | Report::Judged { .. }
+        | Report::JudgeFailed { .. }
         | Report::TurnEnded(_) => true,
         Report::WorkspacePrepared(_)
         | Report::Planned(_)
@@ -623,6 +664,9 @@ fn turn_of(report: &Report) -> bool {
         | Report::ProcessStarting { .. }
         | Report::ProcessStarted { .. }
         | Report::ProcessEnded { .. }
+        | Report::PrimeAsked { .. }
+        | Report::MergePlanned { .. }
+        | Report::Merged { .. }
         | Report::LeftBehind
         | Report::ApplyPlanned { .. }
         | Report::ApplyConflicted { .. }

@@ -4,15 +4,16 @@
 
 use crate::{
     engine::{Engine, Input, Reply},
-    machine::{Content, operations, snapshot, tree},
+    machine::{Content, Place, content_of, operations, path, snapshot, tree},
     scenario::{Bug, Fault},
     seat::{Seat, SeatOrder},
     sim::{Happening, Held, World, broken},
 };
 use nexus_core::{
     CheckRun, CheckTime, CommandEnd, CommandLine, Effect, Event, Evidence, Failure, FailureKind,
-    FileChange, FileOperation, LineCount, Phase, Plan, PlannedStep, PreparedWorkspace, Report,
-    Role, StepId, StepKind, Task, TaskId, TurnId, TurnOutcome, TurnReport, Usage,
+    FileChange, FileOperation, LineCount, Phase, Plan, PlannedStep, PreparedWorkspace,
+    PrimePurpose, Priority, ProjectPath, Report, Ruling, SeatId, StepId, StepKind, Task, TaskId,
+    TreeId, TurnId, TurnOutcome, TurnReport, Usage, Usd,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,14 +21,14 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Default)]
 pub(crate) struct TaskHands {
     jobs: Vec<u64>,
-    pub(crate) seats: BTreeMap<Role, Seat>,
+    pub(crate) seats: BTreeMap<SeatId, Seat>,
     /// Turns that were handed to their seat, so that none is handed over twice.
     handed: BTreeMap<TurnId, Handed>,
 }
 
 #[derive(Clone, Copy)]
 struct Handed {
-    role: Role,
+    seat: SeatId,
     /// Its end was reported in the seat's place, because the seat is gone.
     lost: bool,
 }
@@ -38,6 +39,8 @@ pub(crate) struct Job {
     effect: Effect,
     stop_asked: bool,
     stage: Stage,
+    /// Two sides that were put together, and where they conflict.
+    both: Option<(Content, Vec<ProjectPath>)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,12 @@ impl Job {
     pub(crate) fn is_at_work_for(&self, task: TaskId) -> bool {
         self.task.id == task && !self.is_finished()
     }
+
+    /// Does it write the result of a lane to the task's copy?
+    pub(crate) fn is_merging(&self, task: TaskId) -> bool {
+        let inside = matches!(self.stage, Stage::At(done) if done > 0);
+        self.task.id == task && inside && matches!(self.effect, Effect::Merge { .. })
+    }
 }
 
 /// Does it change the task's copy, or run in it?
@@ -75,9 +84,12 @@ fn is_about_workspace(effect: &Effect) -> bool {
         Effect::PrepareWorkspace
         | Effect::RunSetup
         | Effect::RunChecks { .. }
+        | Effect::PlanMerge { .. }
+        | Effect::Merge { .. }
         | Effect::DropWorkspace
         | Effect::RestoreWorkspace { .. } => true,
         Effect::MakePlan
+        | Effect::Judge { .. }
         | Effect::WarmSession { .. }
         | Effect::RunTurn { .. }
         | Effect::PlanApply
@@ -127,20 +139,23 @@ impl Engine {
         self.mourn(task, world);
         for effect in owed {
             match effect {
-                Effect::WarmSession { role, .. } => {
-                    self.seat(task, role, world);
+                Effect::WarmSession { seat, .. } => {
+                    self.seat(task, seat, world);
                 }
                 Effect::RunTurn { turn } => self.run_turn(task, turn, world),
                 effect @ (Effect::PrepareWorkspace
                 | Effect::MakePlan
                 | Effect::RunSetup
                 | Effect::RunChecks { .. }
+                | Effect::Judge { .. }
+                | Effect::PlanMerge { .. }
+                | Effect::Merge { .. }
                 | Effect::PlanApply
                 | Effect::Apply { .. }
                 | Effect::DropWorkspace
                 | Effect::RestoreWorkspace { .. }) => {
                     if !resting.contains(&effect) {
-                        self.start(task, effect, world);
+                        self.start(task, effect, world)?;
                     }
                 }
             }
@@ -149,10 +164,9 @@ impl Engine {
             && let Phase::Cancelled { reviewed: Some(_) } = task.phase
             && let (Some(was), Some(run)) = (task.workspace.prepared(), &task.evidence)
         {
-            let content = |hex: &str| crate::machine::content_of(hex);
-            let from = content(was.tree.as_str());
-            let operations = Arc::new(operations(from, content(run.tree.as_str())));
-            self.start(task, Effect::Apply { operations }, world);
+            let from = content_of(was.tree.as_str());
+            let operations = Arc::new(operations(from, content_of(run.tree.as_str())));
+            self.start(task, Effect::Apply { operations }, world)?;
         }
         self.stop_unwanted_turns(task, world);
         self.close_unwanted_seats(task, world);
@@ -189,18 +203,21 @@ impl Engine {
     }
 
     /// Starts a job, unless it is under way or another one is busy in the same place.
-    fn start(&mut self, task: &Arc<Task>, effect: Effect, world: &mut World) {
+    fn start(&mut self, task: &Arc<Task>, effect: Effect, world: &mut World) -> Held {
         let crowds = world.has(Bug::CrowdsCopy);
         let in_the_way = |job: &Job| {
             job.effect == effect
                 || (!crowds && is_about_workspace(&job.effect) && is_about_workspace(&effect))
         };
         let Some(hands) = self.hands.get_mut(&task.id) else {
-            return;
+            return Ok(());
         };
         let mut jobs = hands.jobs.iter().filter_map(|job| self.jobs.get(job));
         if jobs.any(in_the_way) {
-            return;
+            return Ok(());
+        }
+        if matches!(effect, Effect::Judge { .. }) && world.books.is_at_cap(task.id) {
+            return broken("Prime is asked although a cap is reached");
         }
         self.next_id += 1;
         let id = self.next_id;
@@ -211,10 +228,12 @@ impl Engine {
             effect,
             stop_asked: false,
             stage: Stage::At(0),
+            both: None,
         };
         self.jobs.insert(id, job);
         let life = world.life;
         world.soon(1, 4000, Happening::Job { life, job: id });
+        Ok(())
     }
 
     /// A job takes its next piece of work, or ends.
@@ -246,11 +265,14 @@ impl Engine {
             Effect::MakePlan => self.plan(piece, world),
             Effect::RunSetup => self.set_up(piece, world),
             Effect::RunChecks { time } => self.check_work(piece, time, world),
+            Effect::Judge { turn } => self.judge(piece, turn, world),
+            Effect::PlanMerge { step } => self.plan_merge(piece, step, world),
+            Effect::Merge { step, tree } => self.merge(piece, step, &tree, world),
             Effect::PlanApply => self.plan_apply(piece, world),
             Effect::Apply { operations } => self.apply(piece, &operations, world),
             Effect::DropWorkspace => self.drop_copy(piece, world),
             Effect::RestoreWorkspace { from } => {
-                let from = crate::machine::content_of(from.as_str());
+                let from = content_of(from.as_str());
                 self.restore_copy(piece, from, world)
             }
             Effect::WarmSession { .. } | Effect::RunTurn { .. } => Ok(()),
@@ -364,8 +386,14 @@ impl Engine {
             let reason = "no answer".to_owned();
             return self.reports(piece.id, Report::PlannerFailed { reason }, world);
         }
-        let steps = 1 + world.hands.below(5);
-        let steps = (1..=steps).map(|number| some_step(number, world)).collect();
+        self.used_prime(piece.task.id, PrimePurpose::Plan, world);
+        let mut steps = Vec::new();
+        let many = 1 + world.hands.below(8);
+        // Some planners let their steps wait for each other, some do not.
+        let bound = world.hands.pick(&[0, 15, 40, 80]).copied().unwrap_or(40);
+        for number in 1..=many {
+            steps.push(some_step(number, bound, &steps, world));
+        }
         let report = match Plan::new(steps) {
             Ok(plan) => Report::Planned(plan),
             Err(bad) => Report::PlannerFailed {
@@ -412,21 +440,145 @@ impl Engine {
             let green = world.hands.percent(80);
             proofs.push(evidence(&command.program, content, green, world));
         }
-        let base = crate::machine::content_of(prepared.tree.as_str());
-        let changes = operations(base, content)
-            .into_iter()
-            .map(|operation| FileChange {
-                path: operation.path,
-                change: nexus_core::ChangeKind::Modified,
-                lines: Some(LineCount::default()),
-            });
+        let changes = changes(content_of(prepared.tree.as_str()), content);
         let run = CheckRun {
             time,
             tree: tree(content),
             evidence: proofs,
         };
-        let changes = changes.collect();
         self.reports(piece.id, Report::ChecksRan { run, changes }, world)
+    }
+
+    /// NEXUS Prime is asked what becomes of a step.
+    fn judge(&mut self, piece: Piece<'_>, turn: TurnId, world: &mut World) -> Held {
+        if piece.done == 0 {
+            return self.goes_on(piece.id, 1, world);
+        }
+        if piece.stopped && world.hands.percent(50) {
+            return self.ends_silently(piece.id, world);
+        }
+        let task = piece.task;
+        self.used_prime(task.id, PrimePurpose::Judgement, world);
+        if piece.fails {
+            let reason = "no answer".to_owned();
+            return self.reports(piece.id, Report::JudgeFailed { turn, reason }, world);
+        }
+        let mut ruling = some_ruling(task, world);
+        world
+            .machine
+            .rulings
+            .insert((task.id, turn), ruling.clone());
+        if world.has(Bug::IgnoresRuling) && matches!(ruling, Ruling::Retry { .. }) {
+            ruling = Ruling::Accept;
+        }
+        let reason = "so it seems".to_owned();
+        let report = Report::Judged {
+            turn,
+            ruling,
+            reason,
+        };
+        self.reports(piece.id, report, world)
+    }
+
+    /// Prime was asked, and that has its price, whatever it answers.
+    fn used_prime(&mut self, task: TaskId, purpose: PrimePurpose, world: &mut World) {
+        let cost = u64::try_from(world.hands.below(10)).unwrap_or(0);
+        let usage = Usage {
+            input_tokens: 5,
+            cost: world.hands.percent(90).then_some(Usd::from_micros(cost)),
+            ..Usage::default()
+        };
+        let report = Report::PrimeAsked {
+            purpose,
+            model: "some".to_owned(),
+            calls: 1,
+            usage,
+        };
+        let reply = Reply::Nobody;
+        self.put(
+            Input::News {
+                task,
+                report,
+                reply,
+            },
+            world,
+        );
+    }
+
+    /// Puts a lane and the task's copy together, without writing to either.
+    fn plan_merge(&mut self, piece: Piece<'_>, step: StepId, world: &mut World) -> Held {
+        let task = piece.task;
+        if piece.done == 0 {
+            self.enter_copy(&piece, world)?;
+            let planned = task.step(step).and_then(|step| {
+                let lane = Place::of(task.id, step.seat_id()?);
+                Some((lane, content_of(step.base.as_ref()?.as_str())))
+            });
+            let Some((lane, base)) = planned else {
+                return broken("a step is merged that has no lane");
+            };
+            let stale = world.has(Bug::MergesTwice);
+            let both = world.machine.put_together(lane, base, stale);
+            if both.is_none() {
+                return broken("a lane is merged that is not there");
+            }
+            if let Some(job) = self.jobs.get_mut(&piece.id) {
+                job.both = both;
+            }
+            return self.goes_on(piece.id, 1, world);
+        }
+        if piece.stopped && world.hands.percent(70) {
+            return self.ends_silently(piece.id, world);
+        }
+        if piece.fails {
+            return self.reports(piece.id, cannot("put a lane together"), world);
+        }
+        let both = self.jobs.get_mut(&piece.id).and_then(|job| job.both.take());
+        let Some((both, conflicts)) = both else {
+            return self.ends_silently(piece.id, world);
+        };
+        if !conflicts.is_empty() {
+            world.saw("conflict");
+        }
+        let report = Report::MergePlanned {
+            step,
+            tree: tree(both),
+            conflicts,
+        };
+        self.reports(piece.id, report, world)
+    }
+
+    /// Writes what was put together to the task's copy, one file at a time.
+    fn merge(&mut self, piece: Piece<'_>, step: StepId, tree: &TreeId, world: &mut World) -> Held {
+        let task = piece.task.id;
+        if piece.done == 0 {
+            self.enter_copy(&piece, world)?;
+            return self.goes_on(piece.id, 1, world);
+        }
+        if world.has(Bug::SkipsMerge) {
+            return self.reports(piece.id, Report::Merged { step }, world);
+        }
+        if piece.stopped {
+            return self.ends_silently(piece.id, world);
+        }
+        if piece.fails {
+            return self.reports(piece.id, cannot("write a merge"), world);
+        }
+        let planned = content_of(tree.as_str());
+        let Some(number) = planned.get(piece.done - 1) else {
+            world.machine.copy(task).half_merged = false;
+            return self.reports(piece.id, Report::Merged { step }, world);
+        };
+        world.machine.write_merged(task, piece.done - 1, *number)?;
+        if world.has(Bug::BranchesDirty) {
+            // Another lane, ahead of need.
+            let seat = SeatId {
+                role: nexus_core::Role::Code,
+                number: 99,
+            };
+            world.machine.branch(Place::of(task, seat))?;
+        }
+        self.goes_on(piece.id, piece.done + 1, world)
     }
 
     fn plan_apply(&mut self, piece: Piece<'_>, world: &mut World) -> Held {
@@ -441,8 +593,8 @@ impl Engine {
             let reason = "cannot read the folder".to_owned();
             return self.reports(piece.id, Report::ApplyFailed { reason }, world);
         }
-        let content = |hex: &str| crate::machine::content_of(hex);
-        let operations = operations(content(was.tree.as_str()), content(run.tree.as_str()));
+        let from = content_of(was.tree.as_str());
+        let operations = operations(from, content_of(run.tree.as_str()));
         let folder = task.spec.folder.parse().unwrap();
         let conflicts = world.machine.conflicts(folder, &operations);
         if !conflicts.is_empty() {
@@ -515,8 +667,8 @@ impl Engine {
             copy.kept = copy.content.or(copy.kept);
             return self.goes_on(piece.id, 2, world);
         }
-        copy.content = None;
         let kept = copy.kept.map(snapshot);
+        world.machine.remove_copy(task);
         world.tell(|| format!("the copy of {} is gone", piece.task.spec.name()));
         self.reports(piece.id, Report::WorkspaceDropped { kept }, world)
     }
@@ -535,7 +687,7 @@ impl Engine {
             }
             _ if piece.fails => self.reports(piece.id, cannot("restore the copy"), world),
             1 => {
-                let base = crate::machine::content_of(was.tree.as_str());
+                let base = content_of(was.tree.as_str());
                 world.machine.copy(task.id).content = Some(base);
                 self.goes_on(piece.id, 2, world)
             }
@@ -574,7 +726,7 @@ impl Engine {
         for (turn, handed) in &mut hands.handed {
             let gone = hands
                 .seats
-                .get(&handed.role)
+                .get(&handed.seat)
                 .is_none_or(|seat| !sitters.contains_key(&seat.sitter));
             if gone && !std::mem::replace(&mut handed.lost, true) {
                 lost.push(*turn);
@@ -585,21 +737,21 @@ impl Engine {
         }
     }
 
-    /// The seat of a role, taken with the session the task has for it now.
-    fn seat(&mut self, task: &Arc<Task>, role: Role, world: &mut World) -> Option<u64> {
-        let session = task.sessions.get(&role)?.id;
-        let known = self.hands.get(&task.id)?.seats.get(&role).copied();
+    /// A seat, taken with the session the task has for it now.
+    fn seat(&mut self, task: &Arc<Task>, id: SeatId, world: &mut World) -> Option<u64> {
+        let session = task.sessions.get(&id)?.id;
+        let known = self.hands.get(&task.id)?.seats.get(&id).copied();
         if let Some(seat) = known {
             if seat.session == session && self.sitters.contains_key(&seat.sitter) {
                 return Some(seat.sitter);
             }
-            self.leave_seat(task.id, role, world);
+            self.leave_seat(task.id, id, world);
         }
-        let sitter = self.take_seat(task.id, role, session, world);
+        let sitter = self.take_seat(task.id, id, session, world);
         self.hands
             .get_mut(&task.id)?
             .seats
-            .insert(role, Seat { session, sitter });
+            .insert(id, Seat { session, sitter });
         Some(sitter)
     }
 
@@ -611,13 +763,13 @@ impl Engine {
         if handed && !world.has(Bug::HandsOverTwice) {
             return;
         }
-        let Some(role) = task.turns.get(&turn).map(|turn| turn.role) else {
+        let Some(seat) = task.turns.get(&turn).map(|turn| turn.seat) else {
             return;
         };
-        if let Some(sitter) = self.seat(task, role, world) {
+        if let Some(sitter) = self.seat(task, seat, world) {
             self.seat_order(sitter, SeatOrder::Run { turn }, world);
             if let Some(hands) = self.hands.get_mut(&task.id) {
-                hands.handed.insert(turn, Handed { role, lost: false });
+                hands.handed.insert(turn, Handed { seat, lost: false });
             }
         }
     }
@@ -630,13 +782,13 @@ impl Engine {
             .turns
             .values()
             .filter(|turn| !is_wanted(turn.id))
-            .map(|turn| (turn.id, turn.role))
+            .map(|turn| (turn.id, turn.seat))
             .collect();
-        for (turn, role) in unwanted {
+        for (turn, id) in unwanted {
             let Some(hands) = self.hands.get_mut(&task.id) else {
                 return;
             };
-            let seat = hands.seats.get(&role).map(|seat| seat.sitter);
+            let seat = hands.seats.get(&id).map(|seat| seat.sitter);
             match (hands.handed.get(&turn), seat) {
                 (Some(_), Some(sitter)) if world.has(Bug::SaysStoppedEarly) => {
                     self.seat_order(sitter, SeatOrder::Stop { turn }, world);
@@ -649,7 +801,11 @@ impl Engine {
                 (Some(_), None) => {}
                 // Called off before anybody had begun it.
                 (None, _) => {
-                    hands.handed.insert(turn, Handed { role, lost: true });
+                    let handed = Handed {
+                        seat: id,
+                        lost: true,
+                    };
+                    hands.handed.insert(turn, handed);
                     self.end_turn(task.id, turn, TurnOutcome::Interrupted, world);
                 }
             }
@@ -659,10 +815,10 @@ impl Engine {
     /// Closes seats whose session is not wanted and that run nothing.
     fn close_unwanted_seats(&mut self, task: &Task, world: &mut World) {
         let owed = task.owed();
-        let wanted = |role: Role| {
+        let wanted = |id: SeatId| {
             owed.iter()
-                .any(|effect| matches!(effect, Effect::WarmSession { role: of, .. } if *of == role))
-                || task.turns.values().any(|turn| turn.role == role)
+                .any(|effect| matches!(effect, Effect::WarmSession { seat, .. } if *seat == id))
+                || task.turns.values().any(|turn| turn.seat == id)
         };
         let Some(hands) = self.hands.get(&task.id) else {
             return;
@@ -671,10 +827,10 @@ impl Engine {
             .seats
             .keys()
             .copied()
-            .filter(|role| !wanted(*role))
+            .filter(|seat| !wanted(*seat))
             .collect();
-        for role in unwanted {
-            self.leave_seat(task.id, role, world);
+        for seat in unwanted {
+            self.leave_seat(task.id, seat, world);
         }
     }
 
@@ -771,21 +927,75 @@ fn evidence(program: &str, content: Content, green: bool, world: &World) -> Evid
     }
 }
 
-/// A step of a plan that a planner could make: any kind, after any of those before it.
-fn some_step(number: usize, world: &mut World) -> PlannedStep {
+/// What differs between two contents.
+pub(crate) fn changes(from: Content, to: Content) -> Vec<FileChange> {
+    let change = |operation: FileOperation| FileChange {
+        path: operation.path,
+        change: nexus_core::ChangeKind::Modified,
+        lines: Some(LineCount::default()),
+    };
+    operations(from, to).into_iter().map(change).collect()
+}
+
+/// What Prime could say of a step: mostly that it will do.
+fn some_ruling(task: &Task, world: &mut World) -> Ruling {
+    let words = || "look again".to_owned();
+    match world.hands.below(if world.calm { 12 } else { 8 }) {
+        0 => Ruling::Retry { feedback: words() },
+        1 => Ruling::Replan {
+            steps: some_more_steps(task, world),
+        },
+        2 => Ruling::Ask { question: words() },
+        _ => Ruling::Accept,
+    }
+}
+
+/// Steps that go on from those of a task.
+pub(crate) fn some_more_steps(task: &Task, world: &mut World) -> Vec<PlannedStep> {
+    let mut steps: Vec<PlannedStep> = task.steps.iter().map(|it| it.planned.clone()).collect();
+    let known = steps.len();
+    let last = steps.iter().map(|step| step.id.0).max().unwrap_or(0);
+    for number in 1..=1 + world.hands.below(2) {
+        let number = last as usize + number;
+        steps.push(some_step(number, 15, &steps, world));
+    }
+    steps.split_off(known)
+}
+
+/// A step of a plan that a planner could make: any kind, after some of those before it.
+fn some_step(
+    number: usize,
+    bound: usize,
+    before: &[PlannedStep],
+    world: &mut World,
+) -> PlannedStep {
     let kinds = [
         StepKind::Analysis,
+        StepKind::Implementation,
+        StepKind::Implementation,
         StepKind::Implementation,
         StepKind::Tests,
         StepKind::Validation,
     ];
     let kind = world.hands.pick(&kinds).copied().unwrap_or(kinds[0]);
-    let before = (1..number).filter(|_| world.hands.percent(40));
-    let id = |number: usize| StepId(u32::try_from(number).unwrap());
-    let after: Vec<_> = before.collect();
-    let title = format!("{} {}", kind.name(), number % 3);
-    PlannedStep {
-        after: after.into_iter().map(id).collect(),
-        ..PlannedStep::new(id(number), kind, title, String::new())
+    let mut step = PlannedStep::new(
+        StepId(u32::try_from(number).unwrap()),
+        kind,
+        format!("{} {}", kind.name(), number % 3),
+        String::new(),
+    );
+    for earlier in before {
+        // Nothing waits for a judgement, which waits for everything.
+        let may_wait = earlier.kind != StepKind::Validation || kind == StepKind::Validation;
+        if may_wait && world.hands.percent(bound) {
+            step.after.push(earlier.id);
+        }
     }
+    if world.hands.percent(20) {
+        step.priority = Priority::High;
+    }
+    if world.hands.percent(30) {
+        step.paths.push(path(world.hands.below(3)).to_string());
+    }
+    step
 }

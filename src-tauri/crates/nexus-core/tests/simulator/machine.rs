@@ -3,8 +3,9 @@
 
 use crate::sim::{Halt, Held, broken};
 use nexus_core::{
-    BlobId, FileContent, FileKind, FileOperation, ProjectPath, SessionId, SnapshotId, StepId,
-    TaskId, Timestamp, TreeId, TurnId, TurnOutcome, Usage,
+    ApprovalId, BlobId, FileContent, FileKind, FileOperation, ProjectPath, Ruling, SeatId,
+    SessionId, SnapshotId, StepId, TaskId, TaskSpec, Timestamp, TreeId, TurnId, TurnOutcome, Usage,
+    Writes,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,11 @@ pub(crate) fn snapshot(content: Content) -> SnapshotId {
     SnapshotId::parse(&hex(content)).unwrap()
 }
 
+/// The name of a file.
+pub(crate) fn path(index: usize) -> ProjectPath {
+    ProjectPath::parse(&format!("f{index}")).unwrap()
+}
+
 /// What turns `from` into `to`, file by file.
 pub(crate) fn operations(from: Content, to: Content) -> Vec<FileOperation> {
     let file = |number: u32| {
@@ -39,7 +45,7 @@ pub(crate) fn operations(from: Content, to: Content) -> Vec<FileOperation> {
     };
     let changed = (0..from.len()).filter(|index| from[*index] != to[*index]);
     let operation = |index: usize| FileOperation {
-        path: ProjectPath::parse(&index.to_string()).unwrap(),
+        path: path(index),
         old: file(from[index]),
         new: file(to[index]),
     };
@@ -52,16 +58,45 @@ pub(crate) fn read_operation(operation: &FileOperation) -> (usize, u32, u32) {
         let blob = file.as_ref().map(|file| content_of(file.blob.as_str())[0]);
         blob.unwrap_or(0)
     };
-    let index = operation.path.as_str().parse().unwrap();
+    let index = operation.path.as_str().trim_start_matches('f');
+    let index = index.parse().unwrap();
     (index, number(&operation.old), number(&operation.new))
+}
+
+/// Where an agent works: in the task's copy, or in a lane of its own beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) task: TaskId,
+    pub(crate) lane: Option<SeatId>,
+}
+
+impl Place {
+    pub(crate) fn of(task: TaskId, seat: SeatId) -> Self {
+        let lane = seat.is_lane().then_some(seat);
+        Self { task, lane }
+    }
+
+    pub(crate) fn copy(task: TaskId) -> Self {
+        Self { task, lane: None }
+    }
 }
 
 /// A running agent program.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     pub(crate) task: TaskId,
+    pub(crate) seat: SeatId,
     pub(crate) session: SessionId,
     pub(crate) turn: Option<(TurnId, StepId)>,
+}
+
+impl Process {
+    /// Is its agent at work where nobody else may be?
+    fn writes_in(&self, place: Place) -> bool {
+        self.turn.is_some()
+            && self.seat.role.writes() == Writes::Workspace
+            && Place::of(self.task, self.seat) == place
+    }
 }
 
 /// A task's workspace on disk.
@@ -72,6 +107,20 @@ pub(crate) struct Copy {
     pub(crate) kept: Option<Content>,
     /// Jobs that work on it now.
     pub(crate) jobs: u32,
+    /// The result of a lane is written to it, and not all of it is there yet.
+    pub(crate) half_merged: bool,
+    /// What the lane whose result is put together with it was branched off.
+    seen_by_lane: Option<Content>,
+    /// What it held when two sides were put together first, for a mistake.
+    at_first_merge: Option<Content>,
+}
+
+/// A copy beside the task's copy.
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    content: Content,
+    /// What it was branched off.
+    from: Content,
 }
 
 #[derive(Debug, Default)]
@@ -90,8 +139,23 @@ pub(crate) struct Machine {
     pub(crate) prompted: BTreeSet<(TaskId, TurnId)>,
     /// How turns really ended, and what they really cost.
     pub(crate) ends: BTreeMap<(TaskId, TurnId), (TurnOutcome, Usage)>,
-    /// Who changed a copy without having handed it in: for which step, in which conversation.
-    unfinished: BTreeMap<TaskId, (StepId, SessionId)>,
+    /// Who changed a place without having handed it in: for which step, in which conversation.
+    unfinished: BTreeMap<Place, (StepId, SessionId)>,
+    lanes: BTreeMap<Place, Lane>,
+    /// Which step's agent wrote a number.
+    authors: BTreeMap<u32, (TaskId, StepId)>,
+    /// Numbers that stand for two sides with marks between them.
+    pub(crate) marks: BTreeMap<u32, (u32, u32)>,
+    /// Numbers that were in a task's copy, if only as a side of a conflict.
+    reached: BTreeSet<(TaskId, u32)>,
+    /// What the agents of lanes had written when they handed their steps in last.
+    handed_in: BTreeMap<(TaskId, StepId), BTreeSet<u32>>,
+    /// What the person asked for.
+    pub(crate) wishes: BTreeMap<TaskId, TaskSpec>,
+    /// Questions that the person has answered.
+    pub(crate) answered: BTreeSet<(TaskId, ApprovalId)>,
+    /// What Prime said last about a turn.
+    pub(crate) rulings: BTreeMap<(TaskId, TurnId), Ruling>,
     last_number: u32,
 }
 
@@ -132,7 +196,10 @@ impl Machine {
         {
             return broken("two processes on one session");
         }
-        if self.copy(process.task).content.is_none() {
+        if self
+            .content(Place::of(process.task, process.seat))
+            .is_none()
+        {
             return broken("an agent is started in a copy that is not there");
         }
         self.processes.insert(id, process);
@@ -154,6 +221,11 @@ impl Machine {
         if self.processes.values().any(of_step) {
             return broken("two live turns for one step");
         }
+        let (place, writes) = (Place::of(task, process.seat), process.seat.role.writes());
+        let writer = |other: &Process| other.writes_in(place);
+        if writes == Writes::Workspace && self.processes.values().any(writer) {
+            return broken("two agents write in one place");
+        }
         if let Some(process) = self.processes.get_mut(&id) {
             process.turn = Some((turn, step));
         }
@@ -166,33 +238,194 @@ impl Machine {
         processes.any(|process| process.task == task && process.turn.is_some())
     }
 
-    /// A writing agent changes a file of its copy.
-    pub(crate) fn edit(&mut self, task: TaskId, step: StepId, session: SessionId, file: usize) {
-        let number = self.new_number();
-        self.unfinished.insert(task, (step, session));
-        if let Some(content) = &mut self.copy(task).content {
-            content[file] = number;
+    /// What is in a place, if it is there.
+    pub(crate) fn content(&self, place: Place) -> Option<Content> {
+        match place.lane {
+            None => self.copies.get(&place.task)?.content,
+            Some(_) => self.lanes.get(&place).map(|lane| lane.content),
         }
     }
 
-    /// What is in the copy is known again: it was handed in, or undone.
-    pub(crate) fn settles(&mut self, task: TaskId) {
-        self.unfinished.remove(&task);
+    fn content_mut(&mut self, place: Place) -> Option<&mut Content> {
+        match place.lane {
+            None => self.copies.get_mut(&place.task)?.content.as_mut(),
+            Some(_) => self.lanes.get_mut(&place).map(|lane| &mut lane.content),
+        }
     }
 
-    pub(crate) fn put_back(&mut self, task: TaskId, to: Content) {
-        self.copy(task).content = Some(to);
-        self.settles(task);
+    /// A writing agent changes a file where it works.
+    pub(crate) fn edit(&mut self, place: Place, step: StepId, session: SessionId, file: usize) {
+        let number = self.new_number();
+        self.unfinished.insert(place, (step, session));
+        self.authors.insert(number, (place.task, step));
+        if let Some(content) = self.content_mut(place) {
+            content[file] = number;
+        }
+        if place.lane.is_none() {
+            self.reached.insert((place.task, number));
+        }
+    }
+
+    /// The files of a place that hold two sides with marks.
+    pub(crate) fn marked(&self, place: Place) -> Vec<usize> {
+        let content = self.content(place).unwrap_or_default();
+        let files = (0..content.len()).filter(|file| self.marks.contains_key(&content[*file]));
+        files.collect()
+    }
+
+    /// Somebody said that what is in the copy will do as it is.
+    pub(crate) fn leaves_marks(&mut self, task: TaskId) {
+        for number in self.content(Place::copy(task)).unwrap_or_default() {
+            self.marks.remove(&number);
+        }
+    }
+
+    /// What is in the place is known again: it was handed in, or undone.
+    pub(crate) fn settles(&mut self, place: Place) {
+        self.unfinished.remove(&place);
+    }
+
+    /// Undoes what the agent of a step has written.
+    pub(crate) fn put_back(&mut self, place: Place, step: StepId, to: Content) -> Held {
+        let now = self.content(place).unwrap_or(to);
+        let author = Some(&(place.task, step));
+        let of_another = |file: &usize| self.authors.get(&now[*file]) != author;
+        let mut undone = (0..now.len()).filter(|file| now[*file] != to[*file]);
+        if undone.any(|file| of_another(&file)) {
+            return broken("an undo takes away what another has written");
+        }
+        if let Some(content) = self.content_mut(place) {
+            *content = to;
+        }
+        self.settles(place);
+        Ok(())
     }
 
     /// An agent sets to work on a step: nobody else has left it half done.
-    pub(crate) fn goes_on(&self, task: TaskId, step: StepId, session: SessionId) -> Held {
-        match self.unfinished.get(&task) {
+    pub(crate) fn goes_on(&self, place: Place, step: StepId, session: SessionId) -> Held {
+        match self.unfinished.get(&place) {
             Some((begun, by)) if *begun == step && *by != session => {
                 broken("an agent goes on with work that it knows nothing of")
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Makes a lane from the task's copy as it is now. A lane that is there is made anew.
+    pub(crate) fn branch(&mut self, lane: Place) -> Held {
+        let copy = Place::copy(lane.task);
+        let Some(content) = self.content(copy) else {
+            return broken("a lane is branched off a copy that is not there");
+        };
+        if self.copy(lane.task).half_merged {
+            return broken("a lane is branched off a merge that is half written");
+        }
+        if self.processes.values().any(|agent| agent.writes_in(copy)) {
+            return broken("a lane is branched off a copy in which an agent writes");
+        }
+        if !self.marked(copy).is_empty() {
+            return broken("a lane is branched off a conflict");
+        }
+        if self.processes.values().any(|agent| agent.writes_in(lane)) {
+            return broken("a lane is made anew while its agent is at work");
+        }
+        let from = content;
+        self.lanes.insert(lane, Lane { content, from });
+        self.settles(lane);
+        Ok(())
+    }
+
+    /// The agent of a lane hands its step in: what it wrote must not be lost any more.
+    pub(crate) fn hands_in(&mut self, place: Place, step: StepId) {
+        let own = |number: &u32| self.authors.get(number) == Some(&(place.task, step));
+        if place.lane.is_some() {
+            let content = self.content(place).unwrap_or_default();
+            let written = content.into_iter().filter(own).collect();
+            self.handed_in.insert((place.task, step), written);
+        }
+    }
+
+    /// What a lane's agent had written is nowhere any more, or is written anew.
+    pub(crate) fn forgets(&mut self, task: TaskId, step: StepId) {
+        self.handed_in.remove(&(task, step));
+    }
+
+    /// Empties a lane, for a mistake.
+    pub(crate) fn loses_lane(&mut self, place: Place) {
+        if let Some(lane) = self.lanes.get_mut(&place) {
+            lane.content = lane.from;
+        }
+    }
+
+    /// All that the agent of a lane has handed in is, or was, in the task's copy.
+    pub(crate) fn expect_merged(&self, task: TaskId, step: StepId) -> Held {
+        let written = self.handed_in.get(&(task, step)).into_iter().flatten();
+        let mut lost = written.filter(|number| !self.reached.contains(&(task, **number)));
+        match lost.next() {
+            Some(number) => broken(format!("{number} of step {step} is lost with its lane")),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts a lane and the task's copy together, file by file. Says which files conflict.
+    /// `stale` takes the copy for what it was the first time.
+    pub(crate) fn put_together(
+        &mut self,
+        lane: Place,
+        base: Content,
+        stale: bool,
+    ) -> Option<(Content, Vec<ProjectPath>)> {
+        let Lane { content, from } = *self.lanes.get(&lane)?;
+        let copy = self.copy(lane.task);
+        copy.seen_by_lane = Some(from);
+        let now = copy.content?;
+        let first = *copy.at_first_merge.get_or_insert(now);
+        let ours = if stale { first } else { now };
+        let mut both = ours;
+        let mut conflicts = Vec::new();
+        for (file, both) in both.iter_mut().enumerate() {
+            let (was, one, other) = (base[file], ours[file], content[file]);
+            if one == was {
+                *both = other;
+            } else if other != was && other != one {
+                conflicts.push(path(file));
+                *both = self.new_number();
+                self.marks.insert(*both, (one, other));
+            }
+        }
+        Some((both, conflicts))
+    }
+
+    /// Writes a file of what was put together to the task's copy.
+    pub(crate) fn write_merged(&mut self, task: TaskId, file: usize, new: u32) -> Held {
+        let place = Place::copy(task);
+        if self.processes.values().any(|agent| agent.writes_in(place)) {
+            return broken("a merge is written while an agent writes in the copy");
+        }
+        let (one, other) = self.marks.get(&new).copied().unwrap_or((new, new));
+        let copy = self.copy(task);
+        copy.half_merged = true;
+        let seen = copy.seen_by_lane.map(|seen| seen[file]);
+        let Some(content) = &mut copy.content else {
+            return broken("a merge is written to a copy that is not there");
+        };
+        let old = std::mem::replace(&mut content[file], new);
+        if ![Some(new), Some(one), Some(other), seen].contains(&Some(old)) {
+            return broken(format!(
+                "a merge takes {old} away, which its lane never saw"
+            ));
+        }
+        let there = [new, one, other].map(|number| (task, number));
+        self.reached.extend(there);
+        Ok(())
+    }
+
+    /// The copy is gone, and its lanes with it.
+    pub(crate) fn remove_copy(&mut self, task: TaskId) {
+        self.copy(task).content = None;
+        self.lanes.retain(|place, _| place.task != task);
+        let in_lane = |place: &Place| place.task == task && place.lane.is_some();
+        self.unfinished.retain(|place, _| !in_lane(place));
     }
 
     /// Everything the program had started ends with it.

@@ -171,3 +171,60 @@ fn shrunk(failure: Failure) -> Failure {
     }
     *run(&smallest.scenario, true).unwrap_err()
 }
+
+// TEMPORARY
+#[test]
+#[ignore = "x"]
+fn survey() {
+    let seeds: u64 = std::env::var("SURVEY")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1000);
+    let from: u64 = std::env::var("SURVEY_FROM")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
+    let next = AtomicU64::new(from);
+    let found: std::sync::Mutex<std::collections::BTreeMap<String, (u64, u64, usize)>> =
+        std::sync::Mutex::default();
+    let sums = std::sync::Mutex::new(Figures::default());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut sum = Figures::default();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + seeds {
+                        break;
+                    }
+                    match run(&Scenario::new(seed, None), true) {
+                        Ok(f) => sum = sum.plus(f),
+                        Err(f) => {
+                            let words: String = f.what.replace(|l: char| l.is_ascii_digit(), "");
+                            let words = words.chars().take(90).collect();
+                            let mut found = found.lock().unwrap();
+                            let e = found.entry(words).or_insert((0, seed, usize::MAX));
+                            e.0 += 1;
+                            if f.story.len() < e.2 {
+                                e.2 = f.story.len();
+                                e.1 = seed;
+                            }
+                        }
+                    }
+                }
+                let mut all = sums.lock().unwrap();
+                let was = std::mem::take(&mut *all);
+                *all = was.plus(sum);
+            });
+        }
+    });
+    let f = sums.into_inner().unwrap();
+    println!("{:?}", f.seen);
+    println!(
+        "{} happenings {} facts {} lives {} turns",
+        f.happenings, f.facts, f.lives, f.turns
+    );
+    for (what, (times, seed, len)) in found.into_inner().unwrap() {
+        println!("FOUND {times:>5} shortest seed {seed} ({len}): {what}");
+    }
+}

@@ -4,12 +4,13 @@
 use crate::{
     dice::Dice,
     engine::Input,
+    hands::some_more_steps,
     sim::{Happening, Held, Sim, World, task_id},
 };
 use nexus_core::{
     ANSWER_WITHIN, Answer, ApprovalId, Command, DayCaps, FloorEvent, Limits, Permissions, Phase,
-    PlannerKind, Priority, ProjectId, Question, Role, RuleId, Task, TaskId, TaskSpec, Team, Terms,
-    Usd,
+    PlannedStep, PlannerKind, Priority, ProjectId, Question, Recipient, Role, RuleId, Task, TaskId,
+    TaskSpec, Team, Terms, Usd,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -31,6 +32,7 @@ impl Sim {
             let known: Vec<TaskId> = engine.desk.tasks.keys().copied().collect();
             let (id, spec) = some_task(&known, world);
             let start = world.people.percent(85);
+            world.machine.wishes.insert(id, spec.clone());
             let spec = Box::new(spec);
             engine.put(Input::Create { id, spec, start }, world);
             return Ok(());
@@ -48,6 +50,7 @@ impl Sim {
                 answer,
                 digest,
             };
+            world.machine.answered.insert((task, id));
             let twice = world.people.percent(10);
             engine.order(task, command.clone(), world);
             if twice {
@@ -80,6 +83,7 @@ fn some_task(known: &[TaskId], world: &mut World) -> (TaskId, TaskSpec) {
     let terms = some_terms(known, world);
     let people = &mut world.people;
     let cap = people.below(200) as u64 + 20;
+    let seats = u32::try_from(people.below(4)).unwrap_or(0);
     let spec = TaskSpec {
         number: 0,
         project: ProjectId::new(Uuid::from_u128(2)),
@@ -92,10 +96,10 @@ fn some_task(known: &[TaskId], world: &mut World) -> (TaskId, TaskSpec) {
         } else {
             Team::Practice
         },
-        planner: if people.percent(40) {
-            PlannerKind::Openai
-        } else {
-            PlannerKind::Standard
+        planner: match people.below(10) {
+            0..3 => PlannerKind::Openai,
+            3..6 => PlannerKind::Claude,
+            _ => PlannerKind::Standard,
         },
         permissions: if people.percent(70) {
             Permissions::Workspace
@@ -112,7 +116,11 @@ fn some_task(known: &[TaskId], world: &mut World) -> (TaskId, TaskSpec) {
         budget: people.percent(30).then_some(Usd::from_micros(cap)),
         fingerprint: String::new(),
         attended: people.percent(85),
-        terms,
+        terms: Terms {
+            plan_first: people.percent(25),
+            seats: people.percent(70).then_some(1 + seats),
+            ..terms
+        },
     };
     (task_id(world.made), spec)
 }
@@ -215,13 +223,74 @@ fn some_answer(question: &Question, world: &mut World) -> Answer {
         },
         Question::RoundsUsedUp { .. } if world.calm || world.people.percent(50) => deny,
         Question::RoundsUsedUp { .. } => Answer::Allow,
+        Question::Plan { .. } if !world.calm && world.people.percent(20) => deny,
+        Question::Plan { .. } => Answer::Allow,
+        Question::HandedIn { .. } => match world.people.below(6) {
+            0 => deny,
+            1 => Answer::Text {
+                text: "try harder".to_owned(),
+            },
+            _ => Answer::Allow,
+        },
+    }
+}
+
+/// The steps of the plan in another order, with more of them, or without some.
+fn some_edit(task: &Task, world: &mut World) -> Command {
+    let mut steps: Vec<PlannedStep> = task.steps.iter().map(|it| it.planned.clone()).collect();
+    let people = &mut world.people;
+    if people.percent(40) && !steps.is_empty() {
+        let first = people.below(steps.len());
+        steps.rotate_left(first);
+    }
+    if people.percent(40) && !steps.is_empty() {
+        let gone = steps.remove(people.below(steps.len()));
+        for step in &mut steps {
+            step.after.retain(|before| *before != gone.id);
+        }
+    }
+    if people.percent(20)
+        && let Some(any) = steps.last_mut()
+    {
+        any.description = "something else".to_owned();
+    }
+    let older = u32::from(people.percent(10));
+    if people.percent(50) {
+        steps.extend(some_more_steps(task, world));
+    }
+    Command::EditPlan {
+        version: task.plan_version.saturating_sub(older),
+        steps,
+    }
+}
+
+fn some_words(people: &mut Dice) -> Command {
+    let ends = [
+        Recipient::Prime,
+        Recipient::Aria,
+        Recipient::Code,
+        Recipient::Code,
+        Recipient::Alpha,
+        Recipient::Beta,
+        Recipient::Team,
+        Recipient::Person,
+    ];
+    let to = people.pick(&ends).copied().unwrap_or(Recipient::Team);
+    let words = ["f1 matters", "and f2", " "];
+    let text = people.pick(&words).copied().unwrap_or("");
+    Command::Say {
+        to,
+        text: text.to_owned(),
+        urgent: people.percent(50),
     }
 }
 
 /// Mostly something that makes sense for the task as it is, sometimes anything.
 fn some_order(task: &Task, world: &mut World) -> Command {
+    let edit = some_edit(task, world);
+    let say = some_words(&mut world.people);
     let changes = Command::RequestChanges {
-        text: "more".to_owned(),
+        text: ["more", "more in f0"][world.people.below(2)].to_owned(),
     };
     let people = &mut world.people;
     let cap = people
@@ -256,20 +325,31 @@ fn some_order(task: &Task, world: &mut World) -> Command {
             priority.clone(),
             Command::Start,
             Command::Unchain,
+            edit.clone(),
         ],
         Phase::Active => vec![
             Command::Pause,
             Command::Pause,
             Command::Cancel,
             budget.clone(),
+            edit.clone(),
+            say.clone(),
+            say.clone(),
         ],
         Phase::Paused { .. } => vec![
             Command::Resume,
             Command::Resume,
+            Command::Resume,
             Command::Cancel,
             budget.clone(),
+            edit.clone(),
         ],
-        Phase::Failed { .. } => vec![Command::Resume, Command::Resume, Command::Cancel],
+        Phase::Failed { .. } => vec![
+            Command::Resume,
+            Command::Resume,
+            Command::Cancel,
+            edit.clone(),
+        ],
         Phase::Review { .. } => vec![
             accept.clone(),
             accept.clone(),
@@ -293,6 +373,8 @@ fn some_order(task: &Task, world: &mut World) -> Command {
         Command::Restore,
         Command::ReplaceSession { role },
         revoke,
+        edit,
+        say,
     ];
     let from = if people.percent(80) {
         &sensible[..]

@@ -81,10 +81,22 @@ pub(crate) enum Bug {
     CrowdsCopy,
     /// The answer to a question does not reach the agent that waits for it.
     LosesAnswers,
+    /// Two lanes are put together with the copy as it was before either.
+    MergesTwice,
+    /// A lane is made ahead of need, whatever goes on in the copy.
+    BranchesDirty,
+    /// What is in a lane is thrown away when its step is handed in.
+    ForgetsLane,
+    /// A merge is reported that was not written.
+    SkipsMerge,
+    /// What Prime sends back is taken for accepted.
+    IgnoresRuling,
+    /// A task forgets that its plan is to be looked at.
+    RunsBeforeYes,
 }
 
 impl Bug {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::LeavesTurnsOpen,
         Self::ShowsBeforeSync,
         Self::IgnoresFullDisk,
@@ -103,6 +115,12 @@ impl Bug {
         Self::ForgetsFruitless,
         Self::CrowdsCopy,
         Self::LosesAnswers,
+        Self::MergesTwice,
+        Self::BranchesDirty,
+        Self::ForgetsLane,
+        Self::SkipsMerge,
+        Self::IgnoresRuling,
+        Self::RunsBeforeYes,
     ];
 }
 
@@ -132,7 +150,7 @@ impl Scenario {
             tasks,
             folders: 1 + dice.below(tasks),
             parallel: 1 + dice.below(3),
-            stormy: 60 + dice.below(240),
+            stormy: 60 + dice.below(440),
         }
     }
 

@@ -2,14 +2,15 @@
 
 use crate::{
     engine::{Engine, Input, Reply},
-    machine::{Process, content_of, snapshot},
+    hands::changes,
+    machine::{Place, Process, content_of, path, snapshot},
     scenario::{Bug, Fault},
     sim::{Happening, Held, World, broken},
 };
 use nexus_core::{
-    ApprovalId, Event, Finding, MessageKind, Permissions, ProcessEnd, Question, Recipient, Report,
-    Role, SessionId, Severity, StepId, StepResult, TaskId, ToolRequest, TurnId, TurnOutcome,
-    TurnReport, Usage, Usd, Verdict, Writes,
+    ApprovalId, Event, Finding, Flag, FlagKind, MessageKind, Permissions, ProcessEnd, Question,
+    Recipient, Report, Role, SeatId, SessionId, Severity, Step, StepId, StepResult, TaskId,
+    ToolRequest, TurnId, TurnOutcome, TurnReport, Usage, Usd, Verdict, Writes,
 };
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -35,7 +36,7 @@ pub(crate) enum SeatOrder {
 pub(crate) struct Sitter {
     id: u64,
     pub(crate) task: TaskId,
-    role: Role,
+    seat: SeatId,
     session: SessionId,
     orders: VecDeque<SeatOrder>,
     /// The dispatcher has let go of its end.
@@ -66,6 +67,8 @@ enum Stage {
     Opening {
         for_turn: bool,
     },
+    /// Waits until nothing is being merged into the copy that its lane is branched off.
+    Branching,
     Sitting,
     /// Waits until what was told is recorded.
     Telling(Then),
@@ -90,6 +93,10 @@ enum Then {
     Prompt,
     /// The process has to be started anew.
     Open,
+    /// No process is in the lane, so that it can be made.
+    Branch,
+    /// The lane is there, so that a process can be started in it.
+    Branched,
     /// What was done is kept, so the agent may be stopped.
     Interrupt,
     /// So the seat may be left.
@@ -102,6 +109,15 @@ enum Then {
 const IDLE: i64 = 1800 * 1000;
 
 impl Sitter {
+    /// Where its agent works.
+    fn place(&self) -> Place {
+        Place::of(self.task, self.seat)
+    }
+
+    fn writes(&self) -> bool {
+        self.seat.role.writes() == Writes::Workspace
+    }
+
     pub(crate) fn close(&mut self, world: &mut World) {
         self.closed = true;
         let (life, sitter) = (world.life, self.id);
@@ -122,7 +138,7 @@ impl Engine {
     pub(crate) fn take_seat(
         &mut self,
         task: TaskId,
-        role: Role,
+        seat: SeatId,
         session: SessionId,
         world: &mut World,
     ) -> u64 {
@@ -131,7 +147,7 @@ impl Engine {
         let sitter = Sitter {
             id,
             task,
-            role,
+            seat,
             session,
             orders: VecDeque::new(),
             closed: false,
@@ -148,9 +164,9 @@ impl Engine {
         id
     }
 
-    pub(crate) fn leave_seat(&mut self, task: TaskId, role: Role, world: &mut World) {
+    pub(crate) fn leave_seat(&mut self, task: TaskId, id: SeatId, world: &mut World) {
         let hands = self.hands.get_mut(&task);
-        let Some(seat) = hands.and_then(|hands| hands.seats.remove(&role)) else {
+        let Some(seat) = hands.and_then(|hands| hands.seats.remove(&id)) else {
             return;
         };
         if let Some(sitter) = self.sitters.get_mut(&seat.sitter) {
@@ -187,6 +203,7 @@ impl Engine {
                 Ok(())
             }
             Stage::Opening { for_turn } => self.opens(id, for_turn, world),
+            Stage::Branching => self.branches(id, world),
             Stage::Sitting => self.sits(id, world),
             Stage::Telling(_) => Ok(()),
             Stage::Closing => {
@@ -242,7 +259,7 @@ impl Engine {
             return false;
         }
         world.machine.processes.remove(&id);
-        let (role, session) = (sitter.role, sitter.session);
+        let (role, session) = (sitter.seat.role, sitter.session);
         self.tells(id, Report::ProcessEnded { role, session, end }, then, world);
         true
     }
@@ -252,9 +269,8 @@ impl Engine {
         let Some(sitter) = self.sitters.get(&id) else {
             return false;
         };
-        let content = world.machine.copy(sitter.task).content;
-        let writes = sitter.role.writes() == Writes::Workspace;
-        let Some(content) = content.filter(|_| writes) else {
+        let content = world.machine.content(sitter.place());
+        let Some(content) = content.filter(|_| sitter.writes()) else {
             return false;
         };
         let snapshot = snapshot(content);
@@ -291,7 +307,7 @@ impl Engine {
         };
         world.tell(|| "a sitter dies".to_owned());
         world.saw("sitter died");
-        let (task, role, session) = (sitter.task, sitter.role, sitter.session);
+        let (task, role, session) = (sitter.task, sitter.seat.role, sitter.session);
         let end = ProcessEnd::Killed;
         let report = Report::ProcessEnded { role, session, end };
         self.sitter_ends(id, world);
@@ -350,6 +366,16 @@ impl Engine {
             acts: 0,
         });
         sitter.used_at = world.machine.now;
+        let base = task.turns.get(&turn).and_then(|turn| {
+            let step = task.step(turn.step)?;
+            step.base.clone()
+        });
+        if sitter.seat.is_lane() && base.is_none() {
+            if !self.process_is_gone(id, ProcessEnd::Closed, Then::Branch, world) {
+                self.branches_later(id, world);
+            }
+            return Ok(());
+        }
         // A process keeps to what it was told at its start, so under a cap it starts anew.
         if sitter.open && sitter.opened_with != task.budget_left() {
             self.process_is_gone(id, ProcessEnd::Closed, Then::Open, world);
@@ -369,6 +395,39 @@ impl Engine {
         }
     }
 
+    fn branches_later(&mut self, id: u64, world: &mut World) {
+        if let Some(sitter) = self.sitters.get_mut(&id) {
+            sitter.stage = Stage::Branching;
+            self.sitter_later(id, 1, 8000, world);
+        }
+    }
+
+    /// Makes the lane of a step that begins, and takes the step's base with it.
+    fn branches(&mut self, id: u64, world: &mut World) -> Held {
+        let Some(sitter) = self.sitters.get_mut(&id) else {
+            return Ok(());
+        };
+        let Some(running) = sitter.turn else {
+            return Ok(());
+        };
+        let (task, place) = (sitter.task, sitter.place());
+        if self.jobs.values().any(|job| job.is_merging(task)) {
+            self.sitter_later(id, 50, 500, world);
+            return Ok(());
+        }
+        sitter.stage = Stage::Sitting;
+        if world.may(Fault::Job) && world.hands.percent(3) {
+            let message = "no space for a lane".to_owned();
+            return self.ends(id, TurnOutcome::CouldNotStart { message }, world);
+        }
+        world.machine.branch(place)?;
+        world.saw("branched");
+        let content = world.machine.content(place).unwrap_or_default();
+        let (turn, base) = (running.turn, snapshot(content));
+        self.tells(id, Report::BaseTaken { turn, base }, Then::Branched, world);
+        Ok(())
+    }
+
     /// A turn that changes the copy begins from a known content: the step's base is taken, or
     /// what a lost conversation had begun is undone.
     fn knows_base(&mut self, id: u64, world: &mut World) -> Held {
@@ -379,11 +438,12 @@ impl Engine {
             return Ok(());
         };
         let step = task.step(running.step);
-        let content = world.machine.copy(task.id).content;
+        let place = sitter.place();
+        let content = world.machine.content(place);
         let (Some(step), Some(content)) = (step, content) else {
             return self.prompts(id, world);
         };
-        if sitter.role.writes() == Writes::Nothing {
+        if !sitter.writes() {
             return self.prompts(id, world);
         }
         if world.may(Fault::Job) && world.hands.percent(3) {
@@ -393,7 +453,8 @@ impl Engine {
         let turn = running.turn;
         if let Some(to) = step.reset_to.clone() {
             let kept = snapshot(content);
-            world.machine.put_back(task.id, content_of(to.as_str()));
+            let to_content = content_of(to.as_str());
+            world.machine.put_back(place, running.step, to_content)?;
             let report = Report::WorkspaceReset { turn, to, kept };
             self.tells(id, report, Then::Prompt, world);
         } else if step.base.is_none() {
@@ -410,8 +471,12 @@ impl Engine {
             return Ok(());
         };
         sitter.stage = Stage::Sitting;
-        let there = world.machine.copy(sitter.task).content.is_some();
-        if !for_turn && !there {
+        let there = world.machine.content(sitter.place()).is_some();
+        let task = self.desk.tasks.get(&sitter.task);
+        let in_use = |step: &Step| step.seat_id() == Some(sitter.seat) && step.base.is_some();
+        // A lane is there once its step was begun; before that it is that of an earlier step.
+        let is_new = sitter.seat.is_lane() && !task.is_some_and(|it| it.steps.iter().any(in_use));
+        if !for_turn && (!there || is_new) {
             // It was about to close anyway, or its first turn will say so.
             self.sitter_later(id, 0, 5, world);
             return Ok(());
@@ -427,6 +492,7 @@ impl Engine {
         }
         let process = Process {
             task: sitter.task,
+            seat: sitter.seat,
             session: sitter.session,
             turn: None,
         };
@@ -435,7 +501,7 @@ impl Engine {
         let task = self.desk.tasks.get(&sitter.task);
         sitter.opened_with = task.and_then(|task| task.budget_left());
         let report = Report::ProcessStarted {
-            role: sitter.role,
+            role: sitter.seat.role,
             session: sitter.session,
             pid: u32::try_from(id & 0xffff).unwrap_or(1),
         };
@@ -459,7 +525,7 @@ impl Engine {
             return Ok(());
         }
         let step = task.and_then(|task| task.step(running.step));
-        if sitter.role.writes() == Writes::Workspace && step.is_none_or(|it| it.base.is_none()) {
+        if sitter.writes() && step.is_none_or(|it| it.base.is_none()) {
             return broken("a writing turn begins from a content that is not on record");
         }
         world.machine.prompt(id, running.turn, running.step)?;
@@ -499,7 +565,8 @@ impl Engine {
         };
         match then {
             // What could not be recorded begins nothing.
-            Then::Opened { .. } | Then::Prompt | Then::Open if events.is_none() => {}
+            Then::Opened { .. } | Then::Prompt | Then::Open | Then::Branch | Then::Branched
+                if events.is_none() => {}
             Then::GoOn => {}
             Then::Asked => self.is_asked(id, &events.unwrap_or_default()),
             Then::End(outcome) => return self.ends(id, outcome, world),
@@ -507,8 +574,12 @@ impl Engine {
             Then::Opened { for_turn: true } => return self.knows_base(id, world),
             Then::Opened { for_turn: false } => {}
             Then::Prompt => return self.prompts(id, world),
-            Then::Open => {
+            Then::Open | Then::Branched => {
                 self.opens_later(id, world);
+                return Ok(());
+            }
+            Then::Branch => {
+                self.branches_later(id, world);
                 return Ok(());
             }
             Then::Interrupt => {}
@@ -562,12 +633,12 @@ impl Engine {
             return Ok(());
         }
         if running.stopping {
-            let outcome = if world.agents.percent(80) {
-                TurnOutcome::Interrupted
-            } else {
-                some_outcome(world)
+            let outcome = match world.agents.percent(80) {
+                true => TurnOutcome::Interrupted,
+                false if world.may(Fault::Turn) => some_outcome(world),
+                false => completed(),
             };
-            return self.ends(id, outcome, world);
+            return self.concludes(id, outcome, world);
         }
         if !sitter.waiting.is_empty() {
             return self.agent_waits(id, world);
@@ -611,7 +682,7 @@ impl Engine {
         };
         let task = self.desk.tasks.get(&sitter.task);
         let begun = task
-            .and_then(|task| task.sessions.get(&sitter.role))
+            .and_then(|task| task.sessions.get(&sitter.seat))
             .is_some_and(|session| session.begun);
         if begun && !world.machine.conversations.contains(&sitter.session) {
             let message = "no conversation found".to_owned();
@@ -620,7 +691,7 @@ impl Engine {
         world.machine.conversations.insert(sitter.session);
         world
             .machine
-            .goes_on(sitter.task, running.step, sitter.session)?;
+            .goes_on(sitter.place(), running.step, sitter.session)?;
         let turn = running.turn;
         self.tells(id, Report::TurnStreaming { turn }, Then::GoOn, world);
         Ok(())
@@ -633,43 +704,53 @@ impl Engine {
         let Some(running) = sitter.turn else {
             return Ok(());
         };
-        let (turn, task, role) = (running.turn, sitter.task, sitter.role);
-        let session = sitter.session;
+        let (turn, task) = (running.turn, sitter.task);
+        let (place, session) = (sitter.place(), sitter.session);
         let chance = match over {
             true => 99,
-            false if self.was_asking(task, running.step) => 40,
+            false if self.was_asking(task, running.step) => 50,
             false => world.agents.below(100),
         };
         let report = match chance {
-            0..20 if role.writes() == Writes::Workspace => {
+            0..30 if sitter.writes() => {
                 let file = world.agents.below(3);
-                world.machine.edit(task, running.step, session, file);
+                world.machine.edit(place, running.step, session, file);
+                if world.agents.percent(40) {
+                    let path = path(file);
+                    self.tells(id, Report::Touched { turn, path }, Then::GoOn, world);
+                    return Ok(());
+                }
                 self.agent_later(id, 50, 30_000, world);
                 return Ok(());
             }
-            0..26 => Report::Progress {
+            0..32 => Report::MessagesRead { turn },
+            32..36 => Report::Progress {
                 turn,
                 note: "half way".to_owned(),
             },
-            26..34 => Report::Posted {
+            36..44 => Report::Posted {
                 turn,
-                to: Recipient::Team,
+                to: if world.agents.percent(70) {
+                    Recipient::Team
+                } else {
+                    Recipient::Prime
+                },
                 kind: MessageKind::Note,
                 text: format!("note {}", world.agents.below(4)),
             },
-            34..40 => Report::Result {
+            44..50 => Report::Result {
                 turn,
                 result: Box::new(result(None)),
             },
-            40..52 => {
-                self.asks(id, turn, task, world);
+            50..60 => {
+                self.asks(id, (turn, running.step), task, world);
                 return Ok(());
             }
-            52..56 if self.may_reach_out(task) => Report::WentOutward {
+            60..64 if self.may_reach_out(task) => Report::WentOutward {
                 turn,
                 command: "deploy".to_owned(),
             },
-            _ => return self.finishes(id, turn, role, world),
+            _ => return self.finishes(id, turn, world),
         };
         self.tells(id, report, Then::GoOn, world);
         Ok(())
@@ -679,7 +760,7 @@ impl Engine {
     fn was_asking(&self, task: TaskId, step: StepId) -> bool {
         let task = self.desk.tasks.get(&task).into_iter();
         let mut open = task.flat_map(|task| task.approvals.values());
-        open.any(|open| open.turn.is_none() && open.step == Some(step))
+        open.any(|open| was_cut_off(open, step))
     }
 
     fn may_reach_out(&self, task: TaskId) -> bool {
@@ -687,11 +768,11 @@ impl Engine {
         task.is_some_and(|task| task.spec.permissions == Permissions::All)
     }
 
-    fn asks(&mut self, id: u64, turn: TurnId, task: TaskId, world: &mut World) {
+    fn asks(&mut self, id: u64, (turn, step): (TurnId, StepId), task: TaskId, world: &mut World) {
         let open = self.desk.tasks.get(&task).into_iter();
         let mut open = open.flat_map(|task| task.approvals.values());
         // Whoever was interrupted while it waited asks the same again.
-        let again = open.find(|open| open.turn.is_none() && open.step.is_some());
+        let again = open.find(|open| was_cut_off(open, step));
         let question = match again {
             Some(open) => open.question.clone(),
             None => some_question(world),
@@ -712,21 +793,71 @@ impl Engine {
     }
 
     /// The agent hands in what it has, and ends.
-    fn finishes(&mut self, id: u64, turn: TurnId, role: Role, world: &mut World) -> Held {
+    fn finishes(&mut self, id: u64, turn: TurnId, world: &mut World) -> Held {
         let outcome = if world.may(Fault::Turn) && world.agents.percent(30) {
             some_outcome(world)
         } else {
             completed()
         };
-        if role == Role::Beta && world.agents.percent(80) {
+        let judges = self.sitters.get(&id).map(|it| it.seat.role) == Some(Role::Beta);
+        if judges && world.agents.percent(80) {
             let fails = world.agents.percent(if world.calm { 10 } else { 30 });
             let verdict = if fails { Verdict::Fail } else { Verdict::Pass };
-            let result = Box::new(result(Some(verdict)));
+            let mut result = result(Some(verdict));
+            if fails && world.agents.percent(50) {
+                result.findings[0].location = Some(format!("f{}", world.agents.below(3)));
+            }
+            let result = Box::new(result);
             let report = Report::Result { turn, result };
             self.tells(id, report, Then::End(outcome), world);
             return Ok(());
         }
-        self.ends(id, outcome, world)
+        self.concludes(id, outcome, world)
+    }
+
+    /// The agent ends its turn. What it changed is looked at before it is handed in.
+    fn concludes(&mut self, id: u64, outcome: TurnOutcome, world: &mut World) -> Held {
+        let Some(sitter) = self.sitters.get(&id) else {
+            return Ok(());
+        };
+        let finished = matches!(outcome, TurnOutcome::Completed { .. });
+        let (Some(running), true) = (sitter.turn, finished && sitter.writes()) else {
+            return self.ends(id, outcome, world);
+        };
+        let (place, session) = (sitter.place(), sitter.session);
+        let step = self.desk.tasks.get(&sitter.task);
+        let step = step.and_then(|task| task.step(running.step));
+        let mends = step.is_some_and(|step| step.mends.is_some());
+        let base = step.and_then(|step| step.base.as_ref());
+        let base = base.map(|base| content_of(base.as_str()));
+        if mends {
+            for file in world.machine.marked(place) {
+                if world.agents.percent(if world.calm { 90 } else { 60 }) {
+                    world.machine.edit(place, running.step, session, file);
+                }
+            }
+        }
+        let now = world.machine.content(place).unwrap_or_default();
+        let mut flags = Vec::new();
+        if world.agents.percent(8) {
+            flags.extend(some_flag(world));
+        }
+        // Who left marks once may leave them again.
+        let left_some = step.is_some_and(|step| !step.flags.is_empty());
+        if left_some && !world.calm && world.agents.percent(50) {
+            flags.push(flag(FlagKind::ConflictMarks, world.agents.below(3)));
+        }
+        if mends {
+            let left = world.machine.marked(place).into_iter();
+            flags.extend(left.map(|file| flag(FlagKind::ConflictMarks, file)));
+        }
+        let report = Report::Audited {
+            turn: running.turn,
+            changes: changes(base.unwrap_or(now), now),
+            flags,
+        };
+        self.tells(id, report, Then::End(outcome), world);
+        Ok(())
     }
 
     /// The turn is over, however that came.
@@ -748,6 +879,12 @@ impl Engine {
         } else {
             Usage::default()
         };
+        if let TurnOutcome::Completed { .. } = outcome {
+            world.machine.hands_in(sitter.place(), running.step);
+            if world.has(Bug::ForgetsLane) {
+                world.machine.loses_lane(sitter.place());
+            }
+        }
         let truth = (sitter.task, running.turn);
         let known = world.machine.ends.insert(truth, (outcome.clone(), usage));
         if known.is_some() {
@@ -791,6 +928,37 @@ impl Engine {
         self.tells(id, Report::TurnEnded(report), Then::GoOn, world);
         Ok(())
     }
+}
+
+/// Was the question asked by a turn of this step that was cut off?
+fn was_cut_off(open: &nexus_core::Approval, step: StepId) -> bool {
+    let by_agent = matches!(open.question, Question::Tool { .. } | Question::Open { .. });
+    by_agent && open.turn.is_none() && open.step == Some(step)
+}
+
+fn flag(kind: FlagKind, file: usize) -> Flag {
+    Flag {
+        kind,
+        path: path(file),
+        line: String::new(),
+    }
+}
+
+/// Something that is noticed in a change.
+fn some_flag(world: &mut World) -> Option<Flag> {
+    let kinds = [
+        FlagKind::TestsOfAnother,
+        FlagKind::TestDeleted,
+        FlagKind::AssertionDeleted,
+        FlagKind::SkipAdded,
+        FlagKind::ThresholdLoosened,
+        FlagKind::CheckWeakened,
+        FlagKind::OutsidePaths,
+        FlagKind::ConflictMarks,
+        FlagKind::ConflictMarks,
+    ];
+    let kind = *world.agents.pick(&kinds)?;
+    Some(flag(kind, world.agents.below(3)))
 }
 
 fn completed() -> TurnOutcome {

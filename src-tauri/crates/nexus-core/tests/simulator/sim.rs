@@ -9,7 +9,8 @@ use crate::{
     scenario::{Bug, Fault, Scenario},
 };
 use nexus_core::{
-    Awake, Command, DayCaps, Desk, FloorEvent, Limits, Phase, TaskId, Team, Timestamp,
+    Awake, Command, DayCaps, Desk, FailureKind, FloorEvent, Limits, PauseReason, Phase, TaskId,
+    Team, Timestamp,
 };
 use std::{collections::BTreeMap, fmt};
 use uuid::Uuid;
@@ -175,6 +176,13 @@ impl World {
         }
     }
 
+    fn next_three(&self) -> Vec<(i64, Happening)> {
+        self.agenda
+            .iter()
+            .take(5)
+            .map(|((at, _), h)| (*at, h.clone()))
+            .collect()
+    }
     /// Is a change half in its folder?
     fn is_half_applied(&self) -> bool {
         let mut tasks = self.machine.written.keys();
@@ -265,8 +273,11 @@ impl Failure {
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const LAST: usize = 80;
-        let skipped = self.story.len().saturating_sub(LAST);
+        let last = std::env::var("STORY")
+            .ok()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(80usize);
+        let skipped = self.story.len().saturating_sub(last);
         for line in &self.story[skipped..] {
             writeln!(f, "{line}")?;
         }
@@ -424,6 +435,9 @@ impl Sim {
         if self.world.is_half_applied() {
             self.world.saw("half applied when it was killed");
         }
+        if self.world.machine.copies.values().any(|it| it.half_merged) {
+            self.world.saw("half merged when it was killed");
+        }
         self.world.log.crash(&mut self.world.fate);
         self.over();
     }
@@ -509,6 +523,40 @@ impl Sim {
         let (begun, limit) = (self.world.machine.now, self.happenings + MOST_HAPPENINGS);
         while !self.is_at_rest() {
             if self.happenings > limit || self.world.machine.now > begun + LONGEST {
+                if std::env::var_os("DBG").is_some() {
+                    for t in self.engine.iter().flat_map(|e| e.desk.tasks.values()) {
+                        println!(
+                            "DBG wall {:?} {} {:?} wake {:?} hold {:?} limits {:?} appr {:?} owed {:?} steps {:?}",
+                            self.world.machine.wall(),
+                            t.spec.name(),
+                            t.phase,
+                            t.next_wake(),
+                            t.hold,
+                            t.limits,
+                            t.approvals,
+                            t.owed(),
+                            t.steps
+                                .iter()
+                                .map(|s| (
+                                    s.planned.id,
+                                    s.state,
+                                    s.seat,
+                                    s.base.is_some(),
+                                    s.merge.clone()
+                                ))
+                                .collect::<Vec<_>>()
+                        );
+                    }
+                    for e in self.engine.iter() {
+                        println!(
+                            "DBG inbox {} jobs {} sitters {}",
+                            e.inbox.len(),
+                            e.jobs.len(),
+                            e.sitters.len()
+                        );
+                    }
+                    println!("DBG next {:?}", self.world.next_three());
+                }
                 return broken(format!("{when}, {} does not come to rest", self.restless()));
             }
             self.step()?;
@@ -573,9 +621,23 @@ impl Sim {
         self.step()
     }
 
+    /// The person looks at whatever waits for a look, and has it go on.
+    fn have_looks(&mut self) -> Held {
+        // Whoever reached out and is called off then waits for the person, and so does who has
+        // lost what it had begun once too often.
+        for _ in 0..3 {
+            if self.tasks().iter().any(|(_, phase)| waits_for_look(phase)) {
+                self.go_on_with_all()?;
+                self.bring_to_rest("after the person has looked")?;
+            }
+        }
+        Ok(())
+    }
+
     /// What is in review is accepted, and what waited for it comes to its end in turn.
     fn accept_one_after_the_other(&mut self) -> Held {
         for _ in 0..=self.world.scenario.tasks {
+            self.have_looks()?;
             self.expect_results()?;
             let asked = self.accept_all()?;
             self.bring_to_rest("after everything was accepted")?;
@@ -651,8 +713,8 @@ impl Sim {
     }
 
     /// What holds after everything that happens.
-    fn check(&self) -> Held {
-        match &self.engine {
+    fn check(&mut self) -> Held {
+        match &mut self.engine {
             Some(engine) => engine.check(&self.world),
             None => Ok(()),
         }
@@ -671,6 +733,21 @@ impl Sim {
             }
             Some(_) | None => Ok(()),
         }
+    }
+}
+
+/// Has the person to look at something that comes from the time of the faults?
+fn waits_for_look(phase: &Phase) -> bool {
+    match phase {
+        Phase::Paused { why } => *why == PauseReason::Unsure,
+        Phase::Failed { failure } => failure.kind == FailureKind::Agent,
+        Phase::Backlog
+        | Phase::Queued
+        | Phase::Active
+        | Phase::Review { .. }
+        | Phase::Accepting { .. }
+        | Phase::Done
+        | Phase::Cancelled { .. } => false,
     }
 }
 

@@ -2,17 +2,15 @@
 
 use super::Tools;
 use crate::{DataDir, EngineError, ErrorKind, folder::fingerprint};
-use nexus_agent::PlanBrief;
 use nexus_core::{
     Failure, FailureKind, FileOperation, PreparedWorkspace, Report, SnapshotId, Task, TaskId,
-    TaskSpec, Terms,
+    TaskSpec,
 };
 use nexus_workspace::{
     ApplyError, ProjectConfig, Repository, Source, Workspace, WorkspaceError, checks,
     remove_workspace, setup,
 };
 use std::{path::Path, sync::Arc};
-use tokio::sync::mpsc;
 
 /// Runs blocking work off the async threads. `None` when the program is ending.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
@@ -61,33 +59,6 @@ pub(super) async fn prepare(tools: &Tools, task: &Task) {
         None => return,
         Some(Ok(prepared)) => Report::WorkspacePrepared(prepared),
         Some(Err(error)) => Report::Failed(failure(&error)),
-    };
-    tools.inbox.tell(task.id, report).await;
-}
-
-/// Asks the planner of the task.
-pub(super) async fn plan(tools: &Tools, task: &Task) {
-    let terms = &task.spec.terms;
-    let brief = PlanBrief {
-        title: task.spec.title.clone(),
-        wish: task.spec.text.clone(),
-        folder: task.spec.folder.clone().into(),
-        checklist: terms.checklist.clone(),
-        seats: terms.seats.unwrap_or(Terms::SEATS),
-        ..PlanBrief::default()
-    };
-    // Nobody watches yet.
-    let (thinks, _) = mpsc::channel(1);
-    let report = match &tools.options.backends.planner {
-        Some(planner) => match planner.plan(&brief, &thinks).await {
-            Ok(planned) => Report::Planned(planned.plan),
-            Err(error) => Report::PlannerFailed {
-                reason: error.to_string(),
-            },
-        },
-        None => Report::PlannerFailed {
-            reason: "no planner is set up".to_owned(),
-        },
     };
     tools.inbox.tell(task.id, report).await;
 }
@@ -202,8 +173,9 @@ fn failed(
 }
 
 /// Keeps the workspace's content under a hidden name, then removes the workspace.
-pub(super) async fn drop_workspace(tools: &Tools, task: &Task) {
+pub(super) async fn drop_workspace(tools: &Tools, task: &Arc<Task>) {
     let (data, spec, id) = (tools.options.data.clone(), Arc::clone(&task.spec), task.id);
+    let task = Arc::clone(task);
     let kept = blocking(move || {
         let repository = Repository::open(&data.repository(spec.project)).map_err(text)?;
         let dir = data.workspace(id);
@@ -217,6 +189,7 @@ pub(super) async fn drop_workspace(tools: &Tools, task: &Task) {
             // Gone already: what was kept then is what there is.
             Err(_) => repository.kept(&kept_ref(id)).map_err(text)?,
         };
+        super::lanes::drop_all(&data, &repository, &task)?;
         remove_workspace(&dir).map_err(text)?;
         Ok::<_, String>(kept)
     })
@@ -226,11 +199,11 @@ pub(super) async fn drop_workspace(tools: &Tools, task: &Task) {
         Some(Ok(kept)) => {
             tools
                 .inbox
-                .tell(task.id, Report::WorkspaceDropped { kept })
+                .tell(id, Report::WorkspaceDropped { kept })
                 .await;
         }
         // Nothing is deleted that was not kept first; it stays, and the next start tries again.
-        Some(Err(reason)) => tracing::warn!(task = %task.id, reason, "the workspace stays"),
+        Some(Err(reason)) => tracing::warn!(task = %id, reason, "the workspace stays"),
     }
 }
 

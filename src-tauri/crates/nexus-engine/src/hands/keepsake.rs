@@ -2,8 +2,8 @@
 //! agent is stopped, and before anything is undone. What was ever in a workspace can be had
 //! back.
 
-use super::{Tools, copy, seat::NOT_RECORDED};
-use nexus_core::{Report, SnapshotId, StepId, Task, TurnId};
+use super::{Tools, lanes, seat::NOT_RECORDED};
+use nexus_core::{Report, SeatId, SnapshotId, StepId, Task, TurnId};
 use std::{sync::Arc, time::Duration};
 
 /// How long stopping waits for a snapshot. It goes on in the background after that.
@@ -13,16 +13,20 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// a lost conversation had begun, or remembers the content as the step's base. The error says
 /// why the turn cannot begin.
 pub(super) async fn prepare(tools: &Tools, task: &Arc<Task>, turn: TurnId) -> Result<(), String> {
-    let Some(step) = task.turns.get(&turn).and_then(|turn| task.step(turn.step)) else {
+    let Some(running) = task.turns.get(&turn) else {
         return Ok(());
     };
-    let id = step.planned.id;
+    let Some(step) = task.step(running.step) else {
+        return Ok(());
+    };
+    let (id, seat) = (step.planned.id, running.seat);
     if let Some(to) = step.reset_to.clone() {
-        let kept = put_back(tools, task, turn, &to).await?;
+        let kept = put_back(tools, task, (turn, seat), &to).await?;
         let report = Report::WorkspaceReset { turn, to, kept };
         recorded(tools, task, report).await?;
     } else if step.base.is_none() {
-        let base = keep(tools, task, base_ref(task, id, turn), "the base of a step").await?;
+        let name = base_ref(task, id, turn);
+        let base = keep(tools, task, seat, name, "the base of a step").await?;
         recorded(tools, task, Report::BaseTaken { turn, base }).await?;
     }
     Ok(())
@@ -36,8 +40,17 @@ async fn recorded(tools: &Tools, task: &Task, report: Report) -> Result<(), Stri
 
 /// Keeps what an agent has done so far, before it is stopped.
 pub(super) async fn before_stop(tools: &Tools, task: &Arc<Task>, turn: TurnId) {
+    let Some(seat) = task.turns.get(&turn).map(|turn| turn.seat) else {
+        return;
+    };
     let name = format!("stop/{}/{turn}", task.id);
-    let kept = keep(tools, task, name, "as it was when its agent was stopped");
+    let kept = keep(
+        tools,
+        task,
+        seat,
+        name,
+        "as it was when its agent was stopped",
+    );
     match tokio::time::timeout(PATIENCE, kept).await {
         Ok(Ok(snapshot)) => {
             tools
@@ -54,12 +67,13 @@ pub(super) async fn before_stop(tools: &Tools, task: &Arc<Task>, turn: TurnId) {
 async fn keep(
     tools: &Tools,
     task: &Arc<Task>,
+    seat: SeatId,
     name: String,
     label: &'static str,
 ) -> Result<SnapshotId, String> {
     let (data, task) = (tools.options.data.clone(), Arc::clone(task));
     off_thread(move || {
-        let (repository, workspace) = copy::open(&data, &task).map_err(text)?;
+        let (repository, workspace) = lanes::open(&data, &task, seat).map_err(text)?;
         let label = format!("{}: {label}", task.spec.name());
         let snapshot = workspace.snapshot(&label).map_err(text)?;
         repository.keep(&name, &snapshot.id).map_err(text)?;
@@ -72,14 +86,21 @@ async fn keep(
 async fn put_back(
     tools: &Tools,
     task: &Arc<Task>,
-    turn: TurnId,
+    (turn, seat): (TurnId, SeatId),
     to: &SnapshotId,
 ) -> Result<SnapshotId, String> {
     let name = format!("undone/{}/{turn}", task.id);
-    let kept = keep(tools, task, name, "as a lost conversation had left it").await?;
+    let kept = keep(
+        tools,
+        task,
+        seat,
+        name,
+        "as a lost conversation had left it",
+    )
+    .await?;
     let (data, task, to) = (tools.options.data.clone(), Arc::clone(task), to.clone());
     off_thread(move || {
-        let (repository, workspace) = copy::open(&data, &task).map_err(text)?;
+        let (repository, workspace) = lanes::open(&data, &task, seat).map_err(text)?;
         let tree = repository.tree_of(&to).map_err(text)?;
         workspace.restore(&tree).map_err(text)
     })

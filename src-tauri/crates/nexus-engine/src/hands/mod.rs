@@ -4,11 +4,14 @@
 //! what is missing and stops what is no longer wanted. That is the whole of it, whether
 //! things go well, were cancelled, or the program has just been started after a crash.
 
+mod audit;
 mod checks;
 mod copy;
 mod keepsake;
+mod lanes;
 mod ledger;
 mod place;
+mod prime;
 pub(crate) mod scratchpads;
 mod seat;
 
@@ -16,11 +19,12 @@ use crate::{
     EngineOptions,
     changes::Hub,
     dispatcher::{Inbox, Input},
+    monitor::Monitor,
     state::Shared,
 };
 use nexus_core::{
-    Answer, ApprovalId, Effect, Event, Report, Role, Task, TaskId, TurnId, TurnOutcome, TurnReport,
-    Usage,
+    Answer, ApprovalId, Effect, Event, Report, SeatId, Task, TaskId, TurnId, TurnOutcome,
+    TurnReport, Usage,
 };
 use nexus_store::{Store, Transcripts};
 use seat::{Seat, SeatOrder};
@@ -41,6 +45,7 @@ pub(crate) struct Tools {
     pub(crate) inbox: Inbox,
     pub(crate) shared: Shared,
     pub(crate) hub: Hub,
+    pub(crate) monitor: Monitor,
     pub(crate) transcripts: Transcripts,
     pub(crate) store: Arc<Mutex<Store>>,
     /// One accept per folder, one process per session, one writer per set of scratchpads.
@@ -110,7 +115,7 @@ impl Crew {
 #[derive(Default)]
 struct TaskHands {
     jobs: Vec<Job>,
-    seats: BTreeMap<Role, Seat>,
+    seats: BTreeMap<SeatId, Seat>,
     /// Turns that were handed to their seat, so that none is handed over twice.
     handed: BTreeMap<TurnId, Handed>,
     /// How many messages the scratchpads show.
@@ -120,7 +125,7 @@ struct TaskHands {
 /// A turn that a seat was given.
 #[derive(Clone, Copy)]
 struct Handed {
-    role: Role,
+    seat: SeatId,
     /// Its end was reported in the seat's place, because the seat is gone.
     lost: bool,
 }
@@ -207,14 +212,17 @@ impl Hands {
         hands.mourn(task, &self.tools, &mut self.crew);
         for effect in owed {
             match effect {
-                Effect::WarmSession { role, .. } => {
-                    hands.seat(task, role, &self.tools, &mut self.crew);
+                Effect::WarmSession { seat, .. } => {
+                    hands.seat(task, seat, &self.tools, &mut self.crew);
                 }
                 Effect::RunTurn { turn } => {
                     hands.run_turn(task, turn, &self.tools, &mut self.crew);
                 }
                 effect @ (Effect::PrepareWorkspace
                 | Effect::MakePlan
+                | Effect::Judge { .. }
+                | Effect::PlanMerge { .. }
+                | Effect::Merge { .. }
                 | Effect::RunSetup
                 | Effect::RunChecks { .. }
                 | Effect::PlanApply
@@ -262,9 +270,12 @@ fn is_about_workspace(effect: &Effect) -> bool {
         Effect::PrepareWorkspace
         | Effect::RunSetup
         | Effect::RunChecks { .. }
+        | Effect::PlanMerge { .. }
+        | Effect::Merge { .. }
         | Effect::DropWorkspace
         | Effect::RestoreWorkspace { .. } => true,
         Effect::MakePlan
+        | Effect::Judge { .. }
         | Effect::WarmSession { .. }
         | Effect::RunTurn { .. }
         | Effect::PlanApply
@@ -288,7 +299,10 @@ impl TaskHands {
         let done = crew.spawn(id, async move {
             match wanted {
                 Effect::PrepareWorkspace => copy::prepare(&tools, &task).await,
-                Effect::MakePlan => copy::plan(&tools, &task).await,
+                Effect::MakePlan => prime::plan(&tools, &task).await,
+                Effect::Judge { turn } => prime::judge(&tools, &task, turn).await,
+                Effect::PlanMerge { step } => lanes::plan_merge(&tools, &task, step).await,
+                Effect::Merge { step, tree } => lanes::merge(&tools, &task, step, tree).await,
                 Effect::RunSetup => checks::set_up(&tools, &task, stopped).await,
                 Effect::RunChecks { time } => checks::run(&tools, &task, time, stopped).await,
                 Effect::PlanApply => copy::plan_apply(&tools, &task).await,
@@ -310,34 +324,34 @@ impl TaskHands {
     fn mourn(&mut self, task: &Task, tools: &Tools, crew: &mut Crew) {
         self.handed.retain(|turn, _| task.turns.contains_key(turn));
         for (turn, handed) in &mut self.handed {
-            let gone = self.seats.get(&handed.role).is_none_or(Seat::is_gone);
+            let gone = self.seats.get(&handed.seat).is_none_or(Seat::is_gone);
             if gone && !std::mem::replace(&mut handed.lost, true) {
                 end_turn(task.id, *turn, TurnOutcome::OutputLost, tools, crew);
             }
         }
     }
 
-    /// The seat of a role, taken with the session the task has for it now.
+    /// A seat, taken with the session the task has for it now.
     fn seat(
         &mut self,
         task: &Arc<Task>,
-        role: Role,
+        id: SeatId,
         tools: &Tools,
         crew: &mut Crew,
     ) -> Option<&Seat> {
-        let session = task.sessions.get(&role)?;
+        let session = task.sessions.get(&id)?;
         let replaced = self
             .seats
-            .get(&role)
+            .get(&id)
             .is_some_and(|seat| seat.session != session.id || seat.is_gone());
         if replaced {
             // Dropping it closes the process of the lost session.
-            self.seats.remove(&role);
+            self.seats.remove(&id);
         }
         Some(
             self.seats
-                .entry(role)
-                .or_insert_with(|| seat::take(tools.clone(), task.id, role, session.id, crew)),
+                .entry(id)
+                .or_insert_with(|| seat::take(tools.clone(), task.id, id, session.id, crew)),
         )
     }
 
@@ -345,12 +359,16 @@ impl TaskHands {
         if self.handed.contains_key(&turn) {
             return;
         }
-        let Some(role) = task.turns.get(&turn).map(|turn| turn.role) else {
+        let Some(id) = task.turns.get(&turn).map(|turn| turn.seat) else {
             return;
         };
-        if let Some(seat) = self.seat(task, role, tools, crew) {
+        if let Some(seat) = self.seat(task, id, tools, crew) {
             seat.order(SeatOrder::Run { turn });
-            self.handed.insert(turn, Handed { role, lost: false });
+            let handed = Handed {
+                seat: id,
+                lost: false,
+            };
+            self.handed.insert(turn, handed);
         }
     }
 
@@ -359,14 +377,14 @@ impl TaskHands {
         let wanted = task.owed();
         let is_wanted = |turn: TurnId| wanted.contains(&Effect::RunTurn { turn });
         for turn in task.turns.values().filter(|turn| !is_wanted(turn.id)) {
-            match (self.handed.get(&turn.id), self.seats.get(&turn.role)) {
+            match (self.handed.get(&turn.id), self.seats.get(&turn.seat)) {
                 (Some(_), Some(seat)) => seat.order(SeatOrder::Stop { turn: turn.id }),
                 // Its end is on its way.
                 (Some(_), None) => {}
                 // Called off before anybody had begun it.
                 (None, _) => {
                     let handed = Handed {
-                        role: turn.role,
+                        seat: turn.seat,
                         lost: true,
                     };
                     self.handed.insert(turn.id, handed);
@@ -379,12 +397,12 @@ impl TaskHands {
     /// Closes seats whose session is not wanted and that run nothing.
     fn close_unwanted_seats(&mut self, task: &Task) {
         let owed = task.owed();
-        let wanted = |role: Role| {
+        let wanted = |id: SeatId| {
             owed.iter()
-                .any(|effect| matches!(effect, Effect::WarmSession { role: r, .. } if *r == role))
-                || task.turns.values().any(|turn| turn.role == role)
+                .any(|effect| matches!(effect, Effect::WarmSession { seat, .. } if *seat == id))
+                || task.turns.values().any(|turn| turn.seat == id)
         };
-        self.seats.retain(|role, _| wanted(*role));
+        self.seats.retain(|id, _| wanted(*id));
     }
 
     fn answered(&self, id: ApprovalId, answer: &Answer) {

@@ -1,6 +1,6 @@
 //! Where a path of a tool request leads, found out by following links.
 
-use nexus_core::{ToolRequest, policy::Place};
+use nexus_core::{ProjectPath, ToolRequest, policy::Place};
 use std::path::{Component, Path, PathBuf};
 
 /// Says where the request's path leads, seen from `workspace`.
@@ -24,6 +24,14 @@ pub(super) fn place_of(request: &ToolRequest, workspace: &Path) -> Place {
         (Place::Inside, _) | (_, Place::Inside) => Place::Inside,
         (Place::Unnamed, Place::Unnamed) => Place::Unnamed,
     })
+}
+
+/// The file inside the workspace that the request names, as the project calls it.
+pub(super) fn path_inside(request: &ToolRequest, workspace: &Path) -> Option<ProjectPath> {
+    let workspace = workspace.canonicalize().ok()?;
+    let path = resolve(&workspace.join(request.object()))?;
+    let inside = path.strip_prefix(&workspace).ok()?;
+    ProjectPath::parse(inside.to_str()?).ok()
 }
 
 fn place_named(named: &str, workspace: &Path) -> Place {

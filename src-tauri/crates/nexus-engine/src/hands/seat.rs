@@ -1,17 +1,17 @@
 //! A seat of a task's team: one session, its process kept warm between turns, and whatever
 //! the running turn waits for.
 
-use super::{Crew, Tools, keepsake, ledger, place};
-use crate::{Change, changes::Live, dispatcher::now};
+use super::{Crew, Tools, audit, keepsake, lanes, ledger, place};
+use crate::{Change, changes::Live, dispatcher::now, monitor::FEEDBACK_FREQUENCY};
 use futures::FutureExt;
 use nexus_agent::{
     CallReply, Recorded, RequestKey, Session, SessionCommand, SessionEvent, SessionSpec,
     ToolDecision,
 };
 use nexus_core::{
-    AgentCall, Answer, ApprovalId, Event, Instruction, Permissions, Persona, ProcessEnd, Question,
-    Report, Role, SessionId, Task, TaskId, ToolRequest, TurnId, TurnOutcome, TurnReport,
-    TurnUpdate, Usage, Usd, Writes,
+    AgentCall, Answer, ApprovalId, Delivery, Event, Instruction, Permissions, Persona,
+    PreparedWorkspace, ProcessEnd, Question, Report, Role, SeatId, SessionId, Task, TaskId,
+    ToolRequest, TurnId, TurnOutcome, TurnReport, TurnUpdate, Usage, Usd, Writes,
     policy::{self, Ground, Judgement},
     scratchpad,
 };
@@ -20,7 +20,7 @@ use nexus_workspace::Repository;
 use std::{
     collections::{HashMap, VecDeque},
     panic::AssertUnwindSafe,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -59,7 +59,7 @@ impl Seat {
 pub(super) fn take(
     tools: Tools,
     task: TaskId,
-    role: Role,
+    seat: SeatId,
     session: SessionId,
     crew: &mut Crew,
 ) -> Seat {
@@ -67,13 +67,16 @@ pub(super) fn take(
     let sitter = Sitter {
         tools,
         task,
-        role,
+        seat,
+        role: seat.role,
         session,
         open: None,
         opened_with: None,
         ledger: None,
         process_end: None,
         used_at: tokio::time::Instant::now(),
+        heard_at: tokio::time::Instant::now(),
+        stalled: false,
         turn: None,
         waiting: HashMap::new(),
         orders: Orders {
@@ -85,10 +88,10 @@ pub(super) fn take(
     crew.spawn(task, async move {
         let sat = AssertUnwindSafe(sitter.sit()).catch_unwind().await;
         if sat.is_err() {
-            tracing::error!(%role, %task, "a seat failed by a mistake of ours");
+            tracing::error!(%seat, %task, "a seat failed by a mistake of ours");
             // Its process went with it: nobody must wait for it to be stopped.
             let report = Report::ProcessEnded {
-                role,
+                role: seat.role,
                 session,
                 end: ProcessEnd::Killed,
             };
@@ -102,6 +105,7 @@ pub(super) fn take(
 struct Sitter {
     tools: Tools,
     task: TaskId,
+    seat: SeatId,
     role: Role,
     session: SessionId,
     open: Option<Session>,
@@ -112,6 +116,10 @@ struct Sitter {
     process_end: Option<ProcessEnd>,
     /// When its latest turn began or ended.
     used_at: tokio::time::Instant,
+    /// When something last came from its program.
+    heard_at: tokio::time::Instant,
+    /// That nothing comes any more has been said.
+    stalled: bool,
     turn: Option<RunningTurn>,
     waiting: HashMap<ApprovalId, Waiting>,
     orders: Orders,
@@ -166,17 +174,20 @@ impl Sitter {
         let lock = self.tools.locks.of(&self.session.to_string());
         let _alone = lock.lock().await;
         // Started ahead of need. If that fails, the turn will fail in the same way and say so.
-        if let Err(outcome) = self.ensure_open().await {
-            tracing::debug!(role = %self.role, outcome = outcome.name(), "no warm session");
+        if self.has_place()
+            && let Err(outcome) = self.ensure_open().await
+        {
+            tracing::debug!(seat = %self.seat, outcome = outcome.name(), "no warm session");
         }
         loop {
-            let idle = self.idle_until();
+            let (idle, stall) = (self.idle_until(), self.stalls_at());
             tokio::select! {
                 order = self.orders.next() => match order {
                     Some(order) => self.obey(order).await,
                     None => break,
                 },
                 event = next_event(&mut self.open) => self.heard(event).await,
+                () = until(stall) => self.stalls().await,
                 // Parked: the conversation stays, and comes back by resume.
                 () = until(idle) => self.close().await,
             }
@@ -187,11 +198,35 @@ impl Sitter {
         self.close().await;
     }
 
+    /// Is the place where it works there? A lane comes with the first turn.
+    fn has_place(&self) -> bool {
+        !self.seat.is_lane()
+            || lanes::place(&self.tools.options.data, self.task, self.seat).exists()
+    }
+
     /// When a process that nobody uses is given up.
     fn idle_until(&self) -> Option<tokio::time::Instant> {
         let limit = self.tools.options.session_timeout;
         let limit = limit.unwrap_or(self.role.session_timeout());
         (self.open.is_some() && self.turn.is_none()).then(|| self.used_at + limit)
+    }
+
+    /// When its silence becomes worth saying. Waiting for an answer of ours is not silence.
+    fn stalls_at(&self) -> Option<tokio::time::Instant> {
+        let listens = self.turn.is_some() && self.open.is_some() && self.waiting.is_empty();
+        (listens && !self.stalled).then(|| self.heard_at + FEEDBACK_FREQUENCY)
+    }
+
+    async fn stalls(&mut self) {
+        self.stalled = true;
+        self.tools.monitor.stalls(self.task, self.seat);
+        let seconds = FEEDBACK_FREQUENCY.as_secs();
+        let limit = self.tools.options.silence_limit.as_secs();
+        let text = format!(
+            "{} has said nothing for {seconds} s; it is stopped after {limit} s of silence",
+            self.seat.title()
+        );
+        self.show_line(TurnUpdate::Note { text }).await;
     }
 
     async fn obey(&mut self, order: SeatOrder) {
@@ -231,6 +266,9 @@ impl Sitter {
         let transcript = transcript
             .inspect_err(|error| tracing::warn!(%error, "this turn keeps no transcript"))
             .ok();
+        self.heard_at = tokio::time::Instant::now();
+        self.stalled = false;
+        self.tools.monitor.begins(self.task, self.seat, id, now());
         self.turn = Some(RunningTurn {
             id,
             started: tokio::time::Instant::now(),
@@ -244,10 +282,18 @@ impl Sitter {
         if self.open.is_some() && self.opened_with != task.budget_left() {
             self.close().await;
         }
+        if let Err(message) = lanes::branch(&self.tools, &task, id).await {
+            let outcome = TurnOutcome::CouldNotStart { message };
+            self.end_turn(outcome, Usage::default(), None).await;
+            return;
+        }
         if let Err(outcome) = self.ensure_open().await {
             self.end_turn(outcome, Usage::default(), None).await;
             return;
         }
+        let Some(task) = self.tools.shared.task(self.task) else {
+            return;
+        };
         if self.role.writes() == Writes::Workspace
             && let Err(message) = keepsake::prepare(&self.tools, &task, id).await
         {
@@ -261,7 +307,10 @@ impl Sitter {
         let instructions = self.instructions(&task).await;
         match task.prompt(id, &instructions) {
             Some(prompt) => self.send(SessionCommand::Prompt(prompt)).await,
-            None => self.turn = None,
+            None => {
+                self.turn = None;
+                self.tools.monitor.ends(self.task, self.seat);
+            }
         }
     }
 
@@ -299,7 +348,7 @@ impl Sitter {
                 message: "the task has no workspace".into(),
             });
         };
-        let known = task.sessions.get(&self.role);
+        let known = task.sessions.get(&self.seat);
         let begun = known.is_some_and(|session| session.begun);
         let recorded = known.map(|session| Recorded {
             turns: session.turns,
@@ -310,7 +359,7 @@ impl Sitter {
             role: self.role,
             session: self.session,
             resume: begun,
-            workspace: prepared.path.clone().into(),
+            workspace: self.place(prepared),
             system_prompt: Persona::built_in(self.role)
                 .map(|persona| persona.system_prompt())
                 .unwrap_or_default(),
@@ -351,6 +400,18 @@ impl Sitter {
         Ok(())
     }
 
+    /// The copy in which its agent works.
+    fn place(&self, prepared: &PreparedWorkspace) -> PathBuf {
+        let shared = Path::new(&prepared.path);
+        match shared.file_name() {
+            // A lane is called like the copy it was branched off.
+            Some(name) if self.seat.is_lane() => {
+                lanes::place(&self.tools.options.data, self.task, self.seat).join(name)
+            }
+            Some(_) | None => shared.to_owned(),
+        }
+    }
+
     /// Opening may take as long as a program needs to get ready; being told to stop does not
     /// wait for that. Giving it up leaves no process.
     async fn hear_while(
@@ -375,7 +436,7 @@ impl Sitter {
 
     /// Every process has a row in the ledger, so that the next start can find what is left.
     async fn note_process(&self, session: &Session) -> Option<i64> {
-        let what = format!("{} of task {}", self.role, self.task);
+        let what = format!("{} of task {}", self.seat, self.task);
         let tag = self.session.to_string();
         ledger::started(&self.tools.store, session.process?, tag, what).await
     }
@@ -385,6 +446,9 @@ impl Sitter {
     }
 
     async fn heard(&mut self, event: Option<SessionEvent>) {
+        self.heard_at = tokio::time::Instant::now();
+        self.stalled = false;
+        self.tools.monitor.heard(self.task, self.seat, now());
         match event {
             Some(SessionEvent::Update(update)) => self.show(update).await,
             Some(SessionEvent::ToolAsked { request, tool }) => self.asked(request, tool).await,
@@ -409,12 +473,23 @@ impl Sitter {
 
     /// Keeps what the turn shows and passes it to whoever watches.
     async fn show(&mut self, update: TurnUpdate) {
+        if let TurnUpdate::Context { .. } = update {
+            // A number for the monitor, and no word of the agent.
+            self.tools.monitor.shown(self.task, self.seat, &update);
+            return;
+        }
         let Some(turn) = &mut self.turn else { return };
         if !turn.streaming {
             turn.streaming = true;
             let report = Report::TurnStreaming { turn: turn.id };
             self.tools.inbox.tell(self.task, report).await;
         }
+        self.tools.monitor.shown(self.task, self.seat, &update);
+        self.show_line(update).await;
+    }
+
+    async fn show_line(&mut self, update: TurnUpdate) {
+        let Some(turn) = &mut self.turn else { return };
         let at = now();
         // The whole text follows its pieces.
         let kept = !matches!(update, TurnUpdate::TextDelta { .. });
@@ -463,6 +538,7 @@ impl Sitter {
         }
         match self.judge(&task, &tool) {
             Judgement::Allow => {
+                self.note_file(&task, &tool).await;
                 let decision = if self.note_reach(&task, &tool).await {
                     ToolDecision::Allow
                 } else {
@@ -479,6 +555,20 @@ impl Sitter {
                 let question = Question::Tool { request: tool, why };
                 self.ask(question, Waiting::Tool(request)).await;
             }
+        }
+    }
+
+    /// Which file is being written is shown while it happens, for those who work beside.
+    async fn note_file(&self, task: &Task, tool: &ToolRequest) {
+        let (Some(turn), Some(prepared)) = (&self.turn, task.workspace.prepared()) else {
+            return;
+        };
+        if policy::writes_file(tool)
+            && let Some(path) = place::path_inside(tool, &self.place(prepared))
+        {
+            let turn = turn.id;
+            let report = Report::Touched { turn, path };
+            self.tools.inbox.tell(self.task, report).await;
         }
     }
 
@@ -518,7 +608,7 @@ impl Sitter {
             permissions,
             checks: &prepared.checks,
             allowed_commands: &prepared.allowed_commands,
-            place: place::place_of(tool, Path::new(&prepared.path)),
+            place: place::place_of(tool, &self.place(prepared)),
         };
         policy::judge(tool, &ground)
     }
@@ -700,20 +790,38 @@ impl Sitter {
                 return;
             }
             AgentCall::ReadMessages => {
-                let reply = CallReply::Done {
-                    text: self.messages(),
+                let text = self.messages();
+                let report = Report::MessagesRead { turn };
+                let reply = match self.tools.inbox.tell(self.task, report).await {
+                    Some(_) => CallReply::Done { text },
+                    None => CallReply::Failed {
+                        reason: NOT_RECORDED.to_owned(),
+                    },
                 };
                 self.send(SessionCommand::Reply { call, reply }).await;
                 return;
             }
         };
         let reply = match self.tools.inbox.tell(self.task, report).await {
-            Some(_) => CallReply::Done { text: thanks },
+            Some(events) => CallReply::Done {
+                text: self.unless_nobody_reads(&events).unwrap_or(thanks),
+            },
             None => CallReply::Failed {
                 reason: NOT_RECORDED.to_owned(),
             },
         };
         self.send(SessionCommand::Reply { call, reply }).await;
+    }
+
+    /// What to say of a message that nobody is going to read.
+    fn unless_nobody_reads(&self, events: &[Event]) -> Option<String> {
+        let task = self.tools.shared.task(self.task)?;
+        let lost = |event: &&Event| match event {
+            Event::MessagePosted { message } => task.delivery(message) == Delivery::Nobody,
+            _ => false,
+        };
+        events.iter().find(lost)?;
+        Some("posted, but nobody it is for has a step left in the plan: it is read only if that changes".to_owned())
     }
 
     /// What the others have written for this seat.
@@ -752,6 +860,7 @@ impl Sitter {
             return;
         };
         self.waiting.clear();
+        self.tools.monitor.ends(self.task, self.seat);
         self.used_at = tokio::time::Instant::now();
         if let Some(transcript) = &mut turn.transcript
             && let Err(error) = transcript.flush()
@@ -760,6 +869,13 @@ impl Sitter {
         }
         if self.role == Role::Beta {
             self.undo_edits().await;
+        }
+        let finished = matches!(outcome, TurnOutcome::Completed { .. });
+        if finished
+            && self.role.writes() == Writes::Workspace
+            && let Some(task) = self.tools.shared.task(self.task)
+        {
+            audit::audit(&self.tools, &task, turn.id).await;
         }
         let took = took.unwrap_or_else(|| turn.started.elapsed());
         let report = TurnReport {

@@ -166,6 +166,16 @@ impl Tally {
             Event::TaskCreated { .. }
             | Event::TaskQueued
             | Event::PlannerFailed { .. }
+            | Event::PlanRevised { .. }
+            | Event::PrimeAsked { .. }
+            | Event::FileTouched { .. }
+            | Event::WorkAudited { .. }
+            | Event::TurnCalledOff { .. }
+            | Event::MessagesRead { .. }
+            | Event::StepHandedIn { .. }
+            | Event::Decided { .. }
+            | Event::MergePlanned { .. }
+            | Event::Merged { .. }
             | Event::WorkspacePrepared { .. }
             | Event::SetupRan { .. }
             | Event::BaseTaken { .. }

@@ -93,7 +93,8 @@ impl Script {
             turn: TurnId(turn),
             attempt: 1,
             round: 1,
-            session: TaskId::new(Uuid::from_u128(task)).session(Role::Code, 0),
+            session: TaskId::new(Uuid::from_u128(task)).session(SeatId::first(Role::Code), 0),
+            seat: 0,
         };
         self.says(task, event)
     }
@@ -138,7 +139,7 @@ impl Script {
     }
 
     fn process(&mut self, task: u128, role: Role, end: Option<ProcessEnd>) -> &mut Self {
-        let session = TaskId::new(Uuid::from_u128(task)).session(role, 0);
+        let session = TaskId::new(Uuid::from_u128(task)).session(SeatId::first(role), 0);
         let event = match end {
             None => Event::ProcessStarted {
                 role,

@@ -99,8 +99,8 @@ fn sort(record: &Record) -> (Vec<Left<'_>>, Vec<&LedgerRow>) {
 fn sessions(record: &Record) -> BTreeSet<String> {
     let ledger = record.ledger.iter().map(|row| row.tag.clone());
     let tasks = record.desk.tasks.values().flat_map(|task| {
-        task.sessions.iter().flat_map(move |(role, session)| {
-            (0..=session.generation).map(move |generation| task.id.session(*role, generation))
+        task.sessions.iter().flat_map(move |(seat, session)| {
+            (0..=session.generation).map(move |generation| task.id.session(*seat, generation))
         })
     });
     ledger.chain(tasks.map(|id| id.to_string())).collect()

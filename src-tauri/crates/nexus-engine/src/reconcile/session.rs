@@ -3,7 +3,7 @@
 use super::{DifferenceCode as Code, Look, store::Record, why};
 use crate::{ErrorKind, dispatcher::now};
 use nexus_agent::{SessionFile, SessionFiles};
-use nexus_core::{Phase, Role, SessionId, Task, TaskId, Team};
+use nexus_core::{Phase, Role, SeatId, SessionId, Task, TaskId, Team};
 use std::{path::PathBuf, time::Duration};
 
 /// How long the conversations of an accepted task stay where they are.
@@ -46,9 +46,9 @@ impl Look<'_> {
 
     /// The conversations that a task may carry on.
     fn at_live_conversations(&mut self, files: &SessionFiles, task: &Task) {
-        for (role, session) in task.sessions.iter().filter(|(_, session)| session.begun) {
+        for (seat, session) in task.sessions.iter().filter(|(_, session)| session.begun) {
             let what = format!("session {}", session.id);
-            let of = format!("{role} of {}", task.spec.name());
+            let of = format!("{seat} of {}", task.spec.name());
             match files.find(session.id) {
                 Err(error) => {
                     let found = format!("{of}: its file cannot be looked for: {error}");
@@ -106,14 +106,26 @@ impl Look<'_> {
 /// How often a session is replaced in a task of which nothing is known, at most.
 const GENERATIONS: u32 = 3;
 
+/// How many seats of a role such a task has, at most.
+const SEATS: u32 = 8;
+
 fn sessions(id: TaskId, task: Option<&Task>) -> Vec<SessionId> {
-    let last = |role: Role| {
-        let known = task.and_then(|task| task.sessions.get(&role));
-        known.map_or(GENERATIONS, |session| session.generation)
-    };
-    let roles = Role::AGENTS.into_iter();
-    roles
-        .flat_map(|role| (0..=last(role)).map(move |generation| id.session(role, generation)))
+    let known = task.map(|task| {
+        let sessions = task.sessions.iter();
+        sessions
+            .map(|(seat, session)| (*seat, session.generation))
+            .collect()
+    });
+    let seats: Vec<(SeatId, u32)> = known.unwrap_or_else(|| {
+        let seats = Role::AGENTS.into_iter().flat_map(|role| {
+            let numbers = 0..SEATS;
+            numbers.map(move |number| (SeatId { role, number }, GENERATIONS))
+        });
+        seats.collect()
+    });
+    seats
+        .into_iter()
+        .flat_map(|(seat, last)| (0..=last).map(move |generation| id.session(seat, generation)))
         .collect()
 }
 

@@ -10,7 +10,11 @@ use nexus_store::{
     Backup, Doubts, LedgerRow, NewEvent, Reader, Store, StoreError, StoreKey, StoredEvent,
     TaskSummary, Trouble, backups, restore,
 };
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
 /// How far the newest backup may be behind.
 const BACKUP_LAG: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -37,6 +41,8 @@ pub(super) struct Content {
     last_seq: u64,
     writers: BTreeMap<StepId, bool>,
     writing: BTreeMap<TurnId, bool>,
+    /// Turns that worked in a copy of their own.
+    in_lanes: BTreeSet<TurnId>,
 }
 
 impl Look<'_> {
@@ -226,6 +232,8 @@ impl Content {
         // Most events say nothing of this, and some are large.
         let speaks = [
             "plan_made",
+            "plan_revised",
+            "merge_planned",
             "workspace_prepared",
             "checks_ran",
             "step_started",
@@ -245,10 +253,14 @@ impl Content {
 
     pub(super) fn take(&mut self, event: &Event, at: Timestamp) {
         match event {
-            Event::PlanMade { plan } => {
+            Event::PlanMade { plan } | Event::PlanRevised { plan, .. } => {
                 let writes = |role: Role| role.writes() == Writes::Workspace;
                 let steps = plan.steps().iter();
                 self.writers = steps.map(|step| (step.id, writes(step.role))).collect();
+            }
+            // A lane is no part of the copy until it is merged.
+            Event::StepStarted { turn, seat, .. } if *seat > 0 => {
+                self.in_lanes.insert(*turn);
             }
             Event::StepStarted { step, turn, .. } => {
                 let writes = self.writers.get(step) == Some(&true);
@@ -261,14 +273,34 @@ impl Content {
             }
             Event::WorkspacePrepared { workspace } => self.is(Some(workspace.base.clone()), at),
             Event::ChecksRan { run, .. } => self.is(SnapshotId::parse(run.tree.as_str()), at),
+            Event::BaseTaken { turn, .. }
+            | Event::WorkspaceReset { turn, .. }
+            | Event::WorkKept { turn, .. }
+                if self.in_lanes.contains(turn) => {}
             Event::BaseTaken { base, .. } => self.is(Some(base.clone()), at),
             Event::WorkspaceReset { to, .. } => self.is(Some(to.clone()), at),
             Event::WorkKept { snapshot, .. } => self.is(Some(snapshot.clone()), at),
             Event::WorkspaceDropped { kept: Some(kept) } => self.is(Some(kept.clone()), at),
+            // It is written to the copy next, and again if that was cut short.
+            Event::MergePlanned {
+                tree, mended_by, ..
+            } => {
+                let mending = mended_by.iter().map(|step| (step.id, true));
+                self.writers.extend(mending);
+                self.is(SnapshotId::parse(tree.as_str()), at);
+            }
             Event::TaskCreated { .. }
             | Event::TaskQueued
             | Event::TaskStarted
             | Event::PlannerFailed { .. }
+            | Event::PrimeAsked { .. }
+            | Event::FileTouched { .. }
+            | Event::WorkAudited { .. }
+            | Event::TurnCalledOff { .. }
+            | Event::MessagesRead { .. }
+            | Event::StepHandedIn { .. }
+            | Event::Decided { .. }
+            | Event::Merged { .. }
             | Event::SetupRan { .. }
             | Event::ProcessStarting { .. }
             | Event::ProcessStarted { .. }

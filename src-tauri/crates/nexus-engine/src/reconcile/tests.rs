@@ -226,7 +226,8 @@ fn content_counts_only_until_an_agent_that_writes_has_been_heard() {
         turn: TurnId(turn),
         attempt: 1,
         round: 1,
-        session: Scene::id().session(Role::Code, 0),
+        session: Scene::id().session(SeatId::first(Role::Code), 0),
+        seat: 0,
     };
     let heard = |turn: u32| Event::TurnStreaming { turn: TurnId(turn) };
     let base = Event::BaseTaken {

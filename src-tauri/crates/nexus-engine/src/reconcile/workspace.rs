@@ -295,7 +295,15 @@ fn kept_trees(
 ) -> Result<BTreeSet<TreeId>, String> {
     let mut trees = BTreeSet::from([workspace.base_tree().clone()]);
     let id = id.map(|id| id.to_string());
-    for name in ["base", "kept", "step", "stop", "undone"] {
+    for name in [
+        "base",
+        "kept",
+        "step",
+        "stop",
+        "undone",
+        "lane",
+        "handed-in",
+    ] {
         let Some(id) = &id else { break };
         let kept = repository
             .kept_below(&format!("{name}/{id}"))

@@ -6,6 +6,8 @@
     reason = "a scene that cannot be set is a failing test"
 )]
 
+mod lanes;
 mod promise;
 mod scene;
 mod work;
+mod workshop;

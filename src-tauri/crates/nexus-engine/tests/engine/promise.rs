@@ -132,7 +132,7 @@ async fn stopping_everything_keeps_the_work_and_is_true_when_it_is_said() {
         .until(&task, "coding", |t| {
             t.turns
                 .values()
-                .any(|turn| turn.role == Role::Code && turn.streaming)
+                .any(|turn| turn.role() == Role::Code && turn.streaming)
         })
         .await;
     let copy = scene.engine.find("T-1").unwrap();

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use nexus_agent::{
-    Backend, RequestKey, Session, SessionCommand, SessionEvent, SessionSpec, ToolDecision,
+    Backend, Planner, RequestKey, Session, SessionCommand, SessionEvent, SessionSpec, ToolDecision,
 };
 use nexus_core::*;
 use nexus_engine::*;
@@ -307,6 +307,17 @@ pub(crate) async fn until(
 }
 
 pub(crate) async fn start(dir: &Path, script: &Arc<Scripted>, take_up: TakeUp) -> Engine {
+    let team: Arc<dyn Backend> = Arc::new(Crew(Arc::clone(script)));
+    start_with(dir, team, None, take_up).await
+}
+
+/// An engine with this team and this planner.
+pub(crate) async fn start_with(
+    dir: &Path,
+    team: Arc<dyn Backend>,
+    planner: Option<Arc<dyn Planner>>,
+    take_up: TakeUp,
+) -> Engine {
     let data = DataDir::new(dir.join("data"));
     // A child that another test is just starting has our lock until it becomes its program.
     let own = async {
@@ -320,19 +331,20 @@ pub(crate) async fn start(dir: &Path, script: &Arc<Scripted>, take_up: TakeUp) -
     let lock = tokio::time::timeout(Duration::from_secs(10), own)
         .await
         .expect("nobody else owns it");
-    let team: Arc<dyn Backend> = Arc::new(Crew(Arc::clone(script)));
     let options = EngineOptions {
         data,
         backends: Backends {
             claude: Arc::clone(&team),
             practice: team,
-            planner: None,
+            planner,
         },
         // The projects of these tests have no checks, so no guard is started.
         launcher: Launcher::new("/nonexistent/guard".into()),
         home: None,
         check_env: vec![],
         parallel_tasks: 2,
+        tasks_per_project: None,
+        seats: 8,
         silence_limit: Duration::from_secs(600),
         session_timeout: None,
         check_limit: Duration::from_secs(60),

@@ -150,7 +150,7 @@ async fn pause_stops_the_turn_and_resume_takes_it_again() {
     let at_work = |t: &Task| {
         t.turns
             .values()
-            .any(|turn| turn.role == Role::Code && turn.streaming)
+            .any(|turn| turn.role() == Role::Code && turn.streaming)
     };
     scene.until(&task, "at work", at_work).await;
     scene.engine.order(task.id, Command::Pause).await.unwrap();
@@ -172,7 +172,7 @@ async fn an_engine_that_ends_in_the_middle_is_carried_on_by_the_next() {
     let at_work = |t: &Task| {
         t.turns
             .values()
-            .any(|turn| turn.role == Role::Code && turn.streaming)
+            .any(|turn| turn.role() == Role::Code && turn.streaming)
     };
     scene.until(&task, "at work", at_work).await;
     scene.engine.stop().await;
