@@ -9,6 +9,7 @@ export function fakeServer(): Plugin {
     name: 'nexus-fake-server',
     configureServer(server) {
       let world = process.env.NEXUS_FAKE === 'empty' ? World.empty() : new World();
+      setInterval(() => think(world), 900).unref();
       server.middlewares.use((request, response, next) => {
         const url = request.url ?? '/';
         if (url === '/fake/empty' || url === '/fake/full') {
@@ -24,6 +25,19 @@ export function fakeServer(): Plugin {
       });
     },
   };
+}
+
+const thoughts =
+  'Step 5 has written the model that step 3 reads. The hours are a column of their own, so nothing is lost when both are put together. Code 3 can mend it alone; nobody else has to wait. ';
+let thought = 0;
+
+/** Prime thinks aloud about T-21, a few words at a time. */
+function think(world: World) {
+  const task = world.find('T-21');
+  const words = thoughts.split(/(?<= )/);
+  if (task?.state !== 'working') return;
+  const from = (thought++ * 4) % words.length;
+  world.think(task.id, words.slice(from, from + 4).join(''));
 }
 
 function stream(world: World, url: string, request: IncomingMessage, response: ServerResponse) {

@@ -124,6 +124,7 @@ for (const [scheme, width] of [
   ['light', 1440],
   ['light', 1280],
   ['dark', 900],
+  ['light', 900],
   ['light', 640],
   ['dark', 420],
   ['light', 420],
@@ -132,6 +133,7 @@ for (const [scheme, width] of [
   for (const [name, path, act, world = 'full'] of screens) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     if (width !== 1440 && ['trust', 'palette', 'shortcuts', 'card-menu'].includes(name)) continue;
+    if (width < 700 && name === 'caps') continue;
     const page = await browser.newPage({
       colorScheme: scheme,
       viewport: { width, height: 900 },

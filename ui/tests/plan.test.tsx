@@ -305,6 +305,15 @@ describe('a plan that changed meanwhile', () => {
     ).toEqual(['Prime wants it so', 'I want it so']);
   });
 
+  it('is followed at once where nothing was changed yet', async () => {
+    open('/t/T-22/plan');
+    await user.click(await screen.findByTestId('plan-edit'));
+    act(() => held.platform.world.replan(task('T-22'), theirs()));
+    expect(await screen.findByText('Your draft of v2')).toBeTruthy();
+    expect(screen.getByTestId('edit-2').textContent).toContain('Prime wants it so');
+    expect(screen.queryByTestId('plan-conflict')).toBeNull();
+  });
+
   it('is noticed when the save is refused, before the news has come', async () => {
     await retitle();
     const { world } = held.platform;

@@ -210,7 +210,10 @@ function nextAct(card: Card, open: () => void): Act | null {
   if (card.stopping) return null;
   switch (card.state) {
     case 'needs_you':
-      return { name: 'Answer', run: open };
+      return {
+        name: card.question?.kind === 'plan' ? 'Look at the plan' : 'Answer',
+        run: open,
+      };
     case 'review':
       return { name: 'Review', run: open };
     case 'failed':

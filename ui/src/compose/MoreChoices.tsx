@@ -42,7 +42,7 @@ export function MoreChoices({ draft, made }: { draft: Draft; made: Made }) {
           data-testid="composer-planner"
         />
         <NumberField
-          label="Agents side by side"
+          label="Agents of a role, side by side"
           placeholder="3"
           allowDecimal={false}
           min={1}

@@ -1,7 +1,14 @@
 /** Small marks that stand beside a task or a step, each with its word. */
-import type { Priority, TaskCard } from '../api/types';
+import type { Merge, Priority, TaskCard } from '../api/types';
 import css from './Marks.module.css';
 import { stateWords, Tag } from './Tag';
+
+/** Where the result is of a step that was done side by side with others. */
+export const mergeWords: Record<Merge, string> = {
+  due: 'waits to be put together',
+  merging: 'being put together',
+  mending: 'conflict is being mended',
+};
 
 /** Only what is more urgent than the rest is worth a mark. */
 export function PriorityTag({ priority }: { priority: Priority }) {

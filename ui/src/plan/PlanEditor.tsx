@@ -161,9 +161,15 @@ function drop(task: string, draft: PlanDraft) {
 
 /** Everything the server found wrong at once; what names a step stands beside that step too. */
 function Wrong({ problems }: { problems: Problems }) {
+  const panel = useRef<HTMLDivElement>(null);
   const beside = [...problems.steps.values()].reduce((sum, each) => sum + each.length, 0);
+  // They are found far down, at the button that saves.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: new ones are what is gone to
+  useEffect(() => {
+    panel.current?.focus();
+  }, [problems]);
   return (
-    <div role="alert" data-testid="plan-problems">
+    <div ref={panel} tabIndex={-1} role="alert" data-testid="plan-problems">
       <Notice meaning="danger" title="The plan cannot be used as it is">
         {problems.plan.map((problem) => (
           <p key={problem} className={css.problem}>

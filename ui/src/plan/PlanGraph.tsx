@@ -18,12 +18,13 @@ import {
 } from '@xyflow/react';
 import { type MouseEvent, memo, useEffect, useMemo } from 'react';
 import { plural } from '../parts/format';
+import { mergeWords } from '../parts/Marks';
 import { Monogram, stageGlyphs, stageWords } from '../parts/Seat';
 import { platform } from '../platform';
 import { arrows, hasNote, NODE_WIDTH, place } from './layout';
 import css from './PlanGraph.module.css';
 import type { PlanRow } from './rows';
-import { mergeWords, shortEffort } from './words';
+import { shortEffort } from './words';
 
 type StepNode = Node<{ row: PlanRow }, 'step'>;
 

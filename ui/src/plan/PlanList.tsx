@@ -2,13 +2,13 @@
 import { useState } from 'react';
 import type { Task } from '../api/types';
 import { plural } from '../parts/format';
-import { PriorityTag } from '../parts/Marks';
+import { mergeWords, PriorityTag } from '../parts/Marks';
 import { SeatName, stageGlyphs, stageWords } from '../parts/Seat';
 import { Tag } from '../parts/Tag';
 import { visible } from '../parts/visible';
 import css from './PlanList.module.css';
 import type { PlanRow } from './rows';
-import { effortWords, mergeWords } from './words';
+import { effortWords } from './words';
 
 const placeOf = (id: number) => `plan-step-${id}`;
 

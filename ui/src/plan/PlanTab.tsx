@@ -7,7 +7,7 @@ import { Boundary } from '../app/Boundary';
 import { plural } from '../parts/format';
 import { Notice } from '../parts/Notice';
 import { Decisions } from './Decisions';
-import { begin, onto, type PlanDraft } from './draft';
+import { begin, isChanged, onto, type PlanDraft } from './draft';
 import { keepDraft, useDrafts } from './drafts';
 import { PlanEditor } from './PlanEditor';
 import { PlanList, showStep } from './PlanList';
@@ -21,13 +21,19 @@ const PlanGraph = lazy(() => import('./PlanGraph'));
 export function PlanTab({ task }: { task: Task }) {
   const { card, plan } = task;
   const kept = useDrafts((drafts) => drafts[card.id]);
-  const draft = kept && plan.editable && kept.version === plan.version ? kept : null;
+  const fits = kept?.version === plan.version && plan.editable;
+  const draft = kept && fits ? kept : null;
+  const idle = kept !== undefined && !isChanged(kept);
+  useEffect(() => {
+    // A draft in which nothing was changed has nothing to lose: it follows the plan.
+    if (idle && !fits) keepDraft(card.id, plan.editable ? begin(plan) : null);
+  }, [idle, fits, card.id, plan]);
   const rows = useMemo(() => rowsOf(task, draft?.steps), [task, draft]);
   const { button, began, edit } = useEditing(task, draft !== null);
   return (
     <div className={css.page}>
       <Thinking id={card.id} />
-      {kept && !draft ? <Aside task={task} draft={kept} /> : null}
+      {kept && !draft && !idle ? <Aside task={task} draft={kept} /> : null}
       {isThere(plan) || draft ? (
         <>
           <Guesses task={task} editing={draft !== null} edit={edit} button={button} />

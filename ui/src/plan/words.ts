@@ -1,5 +1,5 @@
 /** Plans in words. */
-import type { Author, Decision, Estimate, Merge, Overlap, PrimeUse, StepKind } from '../api/types';
+import type { Author, Decision, Estimate, Overlap, PrimeUse, StepKind } from '../api/types';
 import { duration, plural, tokens, usd } from '../parts/format';
 import { seats } from '../theme/tokens';
 import { takes } from './draft';
@@ -17,12 +17,6 @@ export const kindNames = (Object.keys(kindWords) as StepKind[]).map((kind) => ({
   value: kind,
   label: `${kindWords[kind]} (${seats[takes[kind]].name})`,
 }));
-
-export const mergeWords: Record<Merge, string> = {
-  due: 'waits to be put together',
-  merging: 'being put together',
-  mending: 'conflict is being mended',
-};
 
 export const authorWords: Record<Author, string> = {
   rules: 'Rules',

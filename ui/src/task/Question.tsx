@@ -12,6 +12,7 @@ import { heading } from '../parts/question';
 import { SeatName } from '../parts/Seat';
 import { PracticeTag } from '../parts/Tag';
 import { visible } from '../parts/visible';
+import { seats } from '../theme/tokens';
 import { Answers } from './Answers';
 import css from './Question.module.css';
 
@@ -58,7 +59,7 @@ export function Question(props: Props) {
       ref={panel}
       className={css.panel}
       tabIndex={-1}
-      aria-label={`Question of ${question.role}`}
+      aria-label={`Question of ${seats[question.role].name} in ${card.name}`}
       onKeyDown={onKey}
       data-testid="question"
       data-ready={ready}

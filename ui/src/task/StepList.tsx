@@ -1,7 +1,9 @@
 /** The plan as a list: who does what, and how far it is. */
 import type { Step, Task } from '../api/types';
 import { duration, usd } from '../parts/format';
+import { mergeWords } from '../parts/Marks';
 import { Monogram, stageGlyphs, stageWords } from '../parts/Seat';
+import { seats } from '../theme/tokens';
 import { factWords, meaningOf } from './facts';
 import css from './StepList.module.css';
 
@@ -49,6 +51,8 @@ function stepLine(step: Step): string {
   const parts: string[] = [];
   if (step.state === 'running' && step.progress) parts.push(step.progress);
   else parts.push(stageWords[step.state]);
+  if (step.seat && step.seat !== seats[step.role].name) parts.push(step.seat);
+  if (step.merge) parts.push(mergeWords[step.merge]);
   if (step.verdict) parts.push(`says ${step.verdict}`);
   const verified = step.history.at(-1)?.verified;
   if (verified && meaningOf('verified', verified) !== 'plain') {
