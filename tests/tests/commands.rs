@@ -9,7 +9,7 @@ use nexus_tests::env::{TASK, TestEnv, find_program, good_team, rules};
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
 
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 43] = [
     "",
     "execute",
     "resume",

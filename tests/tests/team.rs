@@ -6,7 +6,7 @@
 )]
 
 use nexus_tests::{
-    env::{TestEnv, good_team, greet, on, rules, seat, submit, verdict, write_file},
+    env::{TestEnv, good_team, greet, on, rules, seat, submit, write_file},
     scripted_api::ScriptedApi,
 };
 use serde_json::{Value, json};
