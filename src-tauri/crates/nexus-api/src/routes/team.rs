@@ -13,6 +13,7 @@ use axum::{
 use nexus_core::{
     Command, Estimate, PlannedStep, Recipient, Requirements, StepId, StepKind, Task, Usd, usual,
 };
+use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn operations() -> OpenApiRouter<App> {
@@ -68,21 +69,18 @@ fn planned(task: &Task, step: PlanStepView) -> Result<PlannedStep, ApiError> {
         StepKindView::Tests => StepKind::Tests,
         StepKindView::Validation => StepKind::Validation,
     };
-    let requirements = match step.requirements {
-        serde_json::Value::Null => Requirements::default(),
-        given => serde_json::from_value(given).map_err(|error| {
-            wrong(format!(
-                "the requirements of step {id} cannot be read: {error}"
-            ))
-        })?,
-    };
+    let requirements = Option::<Requirements>::deserialize(step.requirements).map_err(|error| {
+        wrong(format!(
+            "the requirements of step {id} cannot be read: {error}"
+        ))
+    })?;
     let cost = step.estimate_usd.map(|dollars| {
         let amount = Usd::from_dollars(dollars);
         amount.ok_or_else(|| wrong(format!("the estimate of step {id} is no amount of dollars")))
     });
     let cost = cost.transpose()?;
     Ok(PlannedStep {
-        requirements,
+        requirements: requirements.unwrap_or_default(),
         after: step.after.into_iter().map(StepId).collect(),
         priority: priority(step.priority),
         paths: step.paths,

@@ -816,12 +816,13 @@ impl Sitter {
     /// What to say of a message that nobody is going to read.
     fn unless_nobody_reads(&self, events: &[Event]) -> Option<String> {
         let task = self.tools.shared.task(self.task)?;
-        let lost = |event: &&Event| match event {
-            Event::MessagePosted { message } => task.delivery(message) == Delivery::Nobody,
-            _ => false,
-        };
-        events.iter().find(lost)?;
-        Some("posted, but nobody it is for has a step left in the plan: it is read only if that changes".to_owned())
+        let is_lost = events.iter().any(|event| {
+            matches!(event, Event::MessagePosted { message }
+                if task.delivery(message) == Delivery::Nobody)
+        });
+        is_lost.then(|| {
+            "posted, but nobody it is for has a step left in the plan: it is read only if that changes".to_owned()
+        })
     }
 
     /// What the others have written for this seat.

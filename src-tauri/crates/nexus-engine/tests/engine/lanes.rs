@@ -234,7 +234,7 @@ async fn prime_decides_where_the_rules_do_not_know() {
     let task = shop.until(&task, "in review", in_review).await;
     let again = &shop.script.prompts("left side")[1];
     assert!(again.contains("it is not there at all"), "{again}");
-    let doubts = &shop.script.cases.lock().unwrap()[0].doubts;
+    let doubts = shop.script.cases.lock().unwrap()[0].doubts.clone();
     assert!(
         doubts.iter().any(|doubt| doubt.contains("changed no file")),
         "{doubts:?}"

@@ -218,7 +218,10 @@ impl Seat<'_> {
                 Some(())
             }
             SessionCommand::Decide { .. } => Some(()),
-            _ => None,
+            SessionCommand::Prompt(_)
+            | SessionCommand::Interrupt
+            | SessionCommand::Reply { .. }
+            | SessionCommand::Close => None,
         }
     }
 
@@ -226,10 +229,7 @@ impl Seat<'_> {
         let call = RequestKey("c".into());
         let called = SessionEvent::Called { call, body };
         self.tell.send(called).await.ok()?;
-        match self.orders.recv().await? {
-            SessionCommand::Reply { .. } => Some(()),
-            _ => None,
-        }
+        matches!(self.orders.recv().await?, SessionCommand::Reply { .. }).then_some(())
     }
 }
 
