@@ -108,9 +108,20 @@ describe('the summary', () => {
     expect((await screen.findByTestId('flags')).textContent).toContain(
       'Beta will be told when she judges.',
     );
-    expect(screen.getByTestId('checklist').parentElement?.textContent).toContain(
-      'Beta has not judged it yet.',
-    );
+    const lines = within(screen.getByTestId('checklist')).getAllByRole('listitem');
+    expect(lines).toHaveLength(3);
+    for (const line of lines) expect(line.textContent).toContain('Beta has not judged it yet.');
+  });
+
+  it('shows what Beta says of each line, as a claim', async () => {
+    open('/t/T-23/summary');
+    const lines = within(await screen.findByTestId('checklist')).getAllByRole('listitem');
+    expect(lines.map((line) => line.textContent)).toEqual([
+      expect.stringMatching(/addresses.*Beta says it is met: both old addresses/),
+      expect.stringMatching(/closed for good.*Beta says it is not met: point 17/),
+      expect.stringMatching(/taken back.*Beta has not judged it yet\./),
+    ]);
+    expect(await axe(document.body)).toEqual([]);
   });
 
   it('shows the milestones, reached or not', async () => {

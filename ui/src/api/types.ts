@@ -19,6 +19,7 @@ export type Author = Schemas['AuthorView'];
 export type Board = Schemas['Board'];
 export type Caps = Schemas['CapsView'];
 export type Change = Schemas['ChangeView'];
+export type ChecklistItem = Schemas['ChecklistItemView'];
 export type CheckRun = Schemas['CheckRunView'];
 export type Decision = Schemas['DecisionView'];
 export type Delivery = Schemas['DeliveryView'];

@@ -7,7 +7,7 @@ import { Markdown } from '../parts/Markdown';
 import { Notice } from '../parts/Notice';
 import { SeatName } from '../parts/Seat';
 import { Claim, Tag } from '../parts/Tag';
-import { Checklist } from './Checklist';
+import { Checklist, checklistOf } from './Checklist';
 import { Flags } from './Flags';
 import { Milestones } from './Milestones';
 import { StepList, stepName } from './StepList';
@@ -26,6 +26,7 @@ const planners: Record<Planner, string> = {
 };
 
 export function Summary({ task }: { task: Task }) {
+  const checklist = checklistOf(task);
   return (
     <div className={css.page}>
       <div className={css.main}>
@@ -40,9 +41,9 @@ export function Summary({ task }: { task: Task }) {
             <Flags task={task} />
           </Part>
         ) : null}
-        {task.terms.checklist.length > 0 ? (
+        {checklist.length > 0 ? (
           <Part title="What has to be true of the result">
-            <Checklist task={task} />
+            <Checklist items={checklist} />
           </Part>
         ) : null}
         {task.summary ? (
