@@ -1019,10 +1019,34 @@ fn a_merge_waits_for_lanes_that_are_being_branched_off() {
 #[test]
 fn what_is_ready_to_be_merged_goes_before_who_would_write_to_the_copy() {
     // 1 was begun as the only one, and ended before its base was taken; 3 came with an edit.
-    let ready = "crash:1 edit:1c+2b<1+3c base:3 done:3 later";
-    assert_eq!(owed("", "1c 2b<1", ready), "plan merge 3");
+    let two = "1c 2b<1";
+    let beside = "crash:1 edit:1c+2b<1+3c";
+    let ready = format!("{beside} base:3 done:3 later");
+    assert_eq!(owed("", two, &ready), "plan merge 3");
     let merged = format!("{ready} merge:3 merged:3");
-    assert_eq!(owed("", "1c 2b<1", &merged), "run 1");
+    assert_eq!(owed("", two, &merged), "run 1");
+    assert_eq!(
+        owed("", two, &format!("{beside} later")),
+        "run 3",
+        "nobody writes to what a lane is being branched off"
+    );
+    assert_eq!(
+        owed("", two, &format!("{beside} base:3 later done:3")),
+        "run 1",
+        "nothing is merged into what somebody writes to"
+    );
+}
+
+#[test]
+fn results_are_merged_in_the_order_in_which_they_were_accepted() {
+    let both = "base:1 base:2 doubted:1 done:2";
+    assert_eq!(owed("", TWO, both), "judge 1, plan merge 2");
+    let both = format!("{both} prime-accepts:1");
+    assert_eq!(owed("", TWO, &both), "plan merge 2");
+    assert_eq!(
+        owed("", TWO, &format!("{both} merge:2 merged:2")),
+        "plan merge 1"
+    );
 }
 
 #[test]
