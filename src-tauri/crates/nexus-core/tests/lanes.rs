@@ -68,7 +68,7 @@ fn changed(path: ProjectPath) -> Vec<FileChange> {
 }
 
 impl Table {
-    /// Options are words: `prime`, `plan-first`, `unattended`, `seats:1`, `budget`.
+    /// Options are words: `plan-first`, `unattended`, `seats:1`, `budget`, `claude-plans`.
     fn new(options: &str) -> Self {
         let has = |word: &str| options.split(' ').any(|option| option == word);
         let seats = options.split(' ').find_map(|it| it.strip_prefix("seats:"));
@@ -82,7 +82,11 @@ impl Table {
             title: "Fix the sum".into(),
             text: "The sum is wrong".into(),
             team: Team::Claude,
-            planner: PlannerKind::Openai,
+            planner: if has("claude-plans") {
+                PlannerKind::Claude
+            } else {
+                PlannerKind::Openai
+            },
             permissions: Permissions::Workspace,
             priority: Priority::Normal,
             budget: has("budget").then(|| Usd::from_dollars(1.0).unwrap()),
@@ -363,6 +367,13 @@ impl Table {
                 step(),
                 TurnOutcome::SessionLost {
                     message: "unknown id".into(),
+                },
+            ),
+            "limit" => self.ends(
+                step(),
+                TurnOutcome::RateLimited {
+                    until: Some(self.now.after(Duration::from_secs(3600))),
+                    message: "limit".into(),
                 },
             ),
             "interrupted" => self.ends(step(), TurnOutcome::Interrupted),
@@ -1105,4 +1116,19 @@ fn what_the_person_says_is_heard_before_they_are_asked_about_marks() {
     let said = after("", TWO, &said);
     assert!(said.contains("decided 4 retry by Person"), "{said}");
     assert!(said.contains("step_started 4"), "{said}");
+}
+
+#[test]
+fn prime_is_not_asked_on_an_account_that_is_closed() {
+    let held = "base:1 base:2 doubted:1 limit:2";
+    assert_eq!(owed("claude-plans", TWO, held), "");
+    assert_eq!(
+        owed("claude-plans", TWO, &format!("{held} wait")),
+        "run 2, judge 1"
+    );
+    assert_eq!(
+        owed("", TWO, held),
+        "judge 1",
+        "this one is on another account"
+    );
 }

@@ -81,7 +81,7 @@ impl Task {
         if self.workspace == Workspace::NotMade {
             owed.push(Effect::PrepareWorkspace);
         }
-        if self.plan.is_none() {
+        if self.plan.is_none() && !self.prime_is_held() {
             owed.push(Effect::MakePlan);
         }
         owed.extend(self.owed_checks());

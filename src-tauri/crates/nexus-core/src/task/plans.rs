@@ -3,8 +3,8 @@
 
 use super::{Event, PauseReason, PlannerKind, Rejection, Step, StepState, Task};
 use crate::{
-    Approval, Author, Flag, FlagKind, Message, Phase, Plan, PlannedStep, Question, Role, Ruling,
-    StepId, StepKind, StepResult, Timestamp, Turn, TurnId, Writes,
+    Account, Approval, Author, Flag, FlagKind, Message, Phase, Plan, PlannedStep, Question, Role,
+    Ruling, StepId, StepKind, StepResult, Timestamp, Turn, TurnId, Writes,
 };
 use std::sync::Arc;
 
@@ -165,6 +165,15 @@ impl Task {
         }
     }
 
+    /// The account that Prime would be asked on is closed for now.
+    pub(super) fn prime_is_held(&self) -> bool {
+        let on_the_teams = match self.spec.planner {
+            PlannerKind::Claude => Account::of(self.spec.team).is_some(),
+            PlannerKind::Openai | PlannerKind::Standard => false,
+        };
+        on_the_teams && self.hold.is_some()
+    }
+
     /// What follows when a step is handed in and its turn is over.
     pub(super) fn handed_in(
         &self,
@@ -273,7 +282,9 @@ impl Task {
 
     /// A step that waits for Prime's ruling, and the turn it is about.
     pub(super) fn owed_judgements(&self) -> impl Iterator<Item = super::Effect> {
-        let waiting = self.steps.iter().filter(|step| self.waits_for_prime(step));
+        let may_ask = !self.prime_is_held();
+        let waits = move |step: &&Step| may_ask && self.waits_for_prime(step);
+        let waiting = self.steps.iter().filter(waits);
         waiting.filter_map(|step| {
             let turn = step.history.last()?.turn;
             Some(super::Effect::Judge { turn })
