@@ -170,6 +170,12 @@ impl Books {
         account.is_some_and(TaskAccount::is_at_cap)
     }
 
+    /// Is the account of the task closed?
+    pub(crate) fn is_held(&self, task: TaskId, at: Timestamp) -> bool {
+        let account = self.accounts.get(&task);
+        account.is_some_and(|account| account.is_held(&self.closed, at))
+    }
+
     /// May the folder be written for this task now?
     pub(crate) fn may_apply(&self, task: TaskId) -> bool {
         let account = self.accounts.get(&task);

@@ -9,8 +9,8 @@ use crate::{
     sim::{Happening, Held, Moment, World, broken, until},
 };
 use nexus_core::{
-    Awake, Command, Desk, Draft, Event, Fact, FloorEvent, Phase, QueuedTask, Report, StepState,
-    Task, TaskId, TaskSpec, TaskState, Team, TurnId, Wait,
+    Awake, Command, Desk, Draft, Effect, Event, Fact, FloorEvent, Phase, QueuedTask, Report,
+    StepState, Task, TaskId, TaskSpec, TaskState, Team, TurnId, Wait,
 };
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -545,6 +545,10 @@ impl Engine {
         });
         let known = std::mem::take(&mut self.called_off);
         for turn in called {
+            let run = Effect::RunTurn { turn: turn.1 };
+            if self.desk.tasks[&turn.0].owed().contains(&run) {
+                return broken("a turn is called off and wanted at once");
+            }
             let since = known.get(&turn).copied().unwrap_or(now);
             if now > since + LONGEST && !self.closing {
                 return broken("a turn goes on for ever although it was called off");

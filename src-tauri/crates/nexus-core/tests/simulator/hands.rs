@@ -11,9 +11,9 @@ use crate::{
 };
 use nexus_core::{
     CheckRun, CheckTime, CommandEnd, CommandLine, Effect, Event, Evidence, Failure, FailureKind,
-    FileChange, FileOperation, LineCount, Phase, Plan, PlannedStep, PreparedWorkspace,
-    PrimePurpose, Priority, ProjectPath, Report, Ruling, SeatId, StepId, StepKind, Task, TaskId,
-    TreeId, TurnId, TurnOutcome, TurnReport, Usage, Usd,
+    FileChange, FileOperation, LineCount, Phase, Plan, PlannedStep, PlannerKind, PreparedWorkspace,
+    PrimePurpose, Priority, ProjectPath, Report, Role, Ruling, SeatId, StepId, StepKind, Task,
+    TaskId, TreeId, TurnId, TurnOutcome, TurnReport, Usage, Usd,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -218,6 +218,12 @@ impl Engine {
         }
         if matches!(effect, Effect::Judge { .. }) && world.books.is_at_cap(task.id) {
             return broken("Prime is asked although a cap is reached");
+        }
+        let asks_prime = matches!(effect, Effect::Judge { .. } | Effect::MakePlan);
+        let is_claude = task.spec.planner == PlannerKind::Claude;
+        let now = world.machine.wall();
+        if asks_prime && is_claude && world.books.is_held(task.id, now) {
+            return broken("Prime is asked on an account that is closed");
         }
         self.next_id += 1;
         let id = self.next_id;
@@ -464,6 +470,7 @@ impl Engine {
             return self.reports(piece.id, Report::JudgeFailed { turn, reason }, world);
         }
         let mut ruling = some_ruling(task, world);
+        world.saw(ruling.name());
         world
             .machine
             .rulings
@@ -572,11 +579,10 @@ impl Engine {
         world.machine.write_merged(task, piece.done - 1, *number)?;
         if world.has(Bug::BranchesDirty) {
             // Another lane, ahead of need.
-            let seat = SeatId {
-                role: nexus_core::Role::Code,
-                number: 99,
-            };
-            world.machine.branch(Place::of(task, seat))?;
+            let (role, number) = (Role::Code, 99);
+            world
+                .machine
+                .branch(Place::of(task, SeatId { role, number }))?;
         }
         self.goes_on(piece.id, piece.done + 1, world)
     }

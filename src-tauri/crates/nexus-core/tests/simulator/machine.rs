@@ -289,9 +289,9 @@ impl Machine {
     pub(crate) fn put_back(&mut self, place: Place, step: StepId, to: Content) -> Held {
         let now = self.content(place).unwrap_or(to);
         let author = Some(&(place.task, step));
-        let of_another = |file: &usize| self.authors.get(&now[*file]) != author;
-        let mut undone = (0..now.len()).filter(|file| now[*file] != to[*file]);
-        if undone.any(|file| of_another(&file)) {
+        let is_undone = |file: &usize| now[*file] != to[*file];
+        let mut undone = (0..now.len()).filter(is_undone);
+        if undone.any(|file| self.authors.get(&now[file]) != author) {
             return broken("an undo takes away what another has written");
         }
         if let Some(content) = self.content_mut(place) {

@@ -41,7 +41,7 @@ const SEEDS: u64 = 10_000;
 const SEEDS_AT_NIGHT: u64 = 1_000_000;
 
 /// What has to have happened in so many runs, or they prove less than they seem to.
-const HAPPENS: [&str; 28] = [
+const HAPPENS: [&str; 42] = [
     "killed before writing",
     "killed before syncing",
     "killed before showing",
@@ -70,6 +70,20 @@ const HAPPENS: [&str; 28] = [
     "context_shared",
     "unchained",
     "task refused",
+    "branched",
+    "conflict",
+    "mended",
+    "marks left",
+    "half merged when it was killed",
+    "lane put back",
+    "accept",
+    "retry",
+    "replan",
+    "ask",
+    "plan_revised",
+    "turn_called_off",
+    "messages_read",
+    "file_touched",
 ];
 
 /// How many seeds a planted mistake may take to be noticed.

@@ -66,7 +66,14 @@ impl Sim {
             engine.put(input, world);
             return Ok(());
         }
-        let Some(task) = world.people.pick(&tasks).cloned() else {
+        // What is ready to be looked at is looked at sooner than the rest.
+        let is_ready = |task: &&Arc<Task>| matches!(task.phase, Phase::Review { .. });
+        let ready: Vec<_> = tasks.iter().filter(is_ready).cloned().collect();
+        let from = match ready.is_empty() || world.people.percent(60) {
+            true => &tasks,
+            false => &ready,
+        };
+        let Some(task) = world.people.pick(from).cloned() else {
             return Ok(());
         };
         let command = some_order(&task, world);

@@ -455,6 +455,10 @@ impl Engine {
             let kept = snapshot(content);
             let to_content = content_of(to.as_str());
             world.machine.put_back(place, running.step, to_content)?;
+            world.saw(match place.lane {
+                Some(_) => "lane put back",
+                None => "copy put back",
+            });
             let report = Report::WorkspaceReset { turn, to, kept };
             self.tells(id, report, Then::Prompt, world);
         } else if step.base.is_none() {
@@ -850,6 +854,11 @@ impl Engine {
         if mends {
             let left = world.machine.marked(place).into_iter();
             flags.extend(left.map(|file| flag(FlagKind::ConflictMarks, file)));
+            world.saw(if flags.is_empty() {
+                "mended"
+            } else {
+                "marks left"
+            });
         }
         let report = Report::Audited {
             turn: running.turn,

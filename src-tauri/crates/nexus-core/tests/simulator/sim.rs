@@ -335,6 +335,14 @@ impl Sim {
         self.bring_to_rest("after the faults stopped")?;
         self.go_on_with_all()?;
         self.bring_to_rest("after everything was resumed")?;
+        // Whoever reached out and is called off then waits for the person, and so does who has
+        // lost what it had begun once too often.
+        for _ in 0..3 {
+            if self.tasks().iter().any(|(_, phase)| waits_for_look(phase)) {
+                self.go_on_with_all()?;
+                self.bring_to_rest("after the person has looked")?;
+            }
+        }
         self.accept_one_after_the_other()?;
         self.look_back()
     }
