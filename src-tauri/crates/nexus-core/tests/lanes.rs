@@ -454,6 +454,9 @@ impl Table {
                     self.order(Command::Resume);
                 }
                 Phase::Queued if !self.task.is_stopping() => self.order(Command::Admit),
+                Phase::Cancelled { .. } if self.task.is_at_rest() && self.owed().is_empty() => {
+                    self.order(Command::Restore);
+                }
                 _ if !self.task.approvals.is_empty() => self.answer(Answer::Allow),
                 _ => self.does_next(),
             }
@@ -701,7 +704,7 @@ fn a_session_lost_in_a_lane_begins_again_from_the_lanes_base() {
 }
 
 #[test]
-fn each_moment_of_lanes_can_be_paused_and_goes_on() {
+fn each_moment_of_lanes_can_be_cut_off_paused_or_cancelled_and_goes_on() {
     let script = [
         "base:1",
         "base:2",
@@ -716,7 +719,14 @@ fn each_moment_of_lanes_can_be_paused_and_goes_on() {
     ];
     for end in 0..=script.len() {
         let so_far = script[..end].join(" ");
-        for stop in ["pause", "pause resume", "left", "pause left"] {
+        for stop in [
+            "pause",
+            "pause resume",
+            "left",
+            "pause left",
+            "cancel",
+            "cancel left",
+        ] {
             let said = after("", TWO, &format!("{so_far} {stop} goes-on"));
             assert!(said.ends_with("review"), "{so_far} {stop}: {said}");
         }
@@ -1131,4 +1141,20 @@ fn prime_is_not_asked_on_an_account_that_is_closed() {
         "judge 1",
         "this one is on another account"
     );
+}
+
+#[test]
+fn one_that_fails_to_mend_a_conflict_is_tried_again_and_not_for_ever() {
+    let mut script = "base:1 base:2 done:1 merge:1 merged:1 done:2 conflict:2 merged:2".to_owned();
+    for _ in 0..3 {
+        script.push_str(" crash:4 wait");
+    }
+    let failed = after("", TWO, &format!("{script} crash:4"));
+    assert!(failed.ends_with("task_failed Agent\nfailed"), "{failed}");
+    let resumed = states("", TWO, &format!("{script} crash:4 resume"));
+    assert!(
+        resumed.contains("2 is handed in") && resumed.contains("4 runs"),
+        "{resumed}"
+    );
+    assert!(after("", TWO, &format!("{script} crash:4 goes-on")).ends_with("review"));
 }
