@@ -28,7 +28,6 @@ fn the_page_runs_only_its_own_scripts_and_loads_nothing_from_elsewhere() {
             assert!(!rule.contains(word), "{word} in {rule}");
         }
     }
-    assert_eq!(security["freezePrototype"], true);
     assert_eq!(security["assetProtocol"]["enable"], false);
     assert!(security.get("devCsp").is_none());
     assert!(

@@ -2,10 +2,15 @@
 
 use tauri::{App, AppHandle, Manager, Url, WebviewWindowBuilder};
 
+/// Freezes what every object of the page inherits, before anything of the page runs. Tauri's
+/// `freezePrototype` would do it so that the page's own libraries fail.
+const FREEZES_PROTOTYPE: &str = include_str!("prototype.js");
+
 /// Opens the window that `tauri.conf.json` describes.
 pub(crate) fn show(app: &App) -> tauri::Result<()> {
     for description in &app.config().app.windows {
         WebviewWindowBuilder::from_config(app, description)?
+            .initialization_script(FREEZES_PROTOTYPE)
             .on_navigation(is_our_page)
             .on_new_window(|_url, _features| tauri::webview::NewWindowResponse::Deny)
             .build()?;

@@ -11,13 +11,14 @@
 
 mod practice;
 mod second_start;
+mod team;
 mod webdriver;
 
 use nexus_tests::env::{TestEnv, good_team, greet, rules, seat, submit, until};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use webdriver::{Window, id};
+use webdriver::{Window, at_work, id};
 
 fn greeting(project: &Path) -> String {
     fs::read_to_string(project.join("greeting.txt")).unwrap()
@@ -73,7 +74,7 @@ fn a_dropped_folder_becomes_a_task_that_asks_is_accepted_and_changes_the_folder(
     let in_column =
         |column: &str| format!("[data-testid='column-{column}'] [data-testid='card-T-1']");
     window.wait_for(&in_column("working"));
-    window.wait_for_text(&id("agent-code"), "working");
+    window.wait_for(&at_work("T-1-code"));
     window.picture("3-working");
 
     fs::write(&go, "").unwrap();
@@ -168,6 +169,18 @@ fn the_page_can_do_what_is_listed_and_nothing_else() {
         window.run("return Object.isFrozen(Object.prototype)", &[]),
         true
     );
+    for change in [
+        "Object.prototype.own = 1",
+        "Object.prototype.toString = () => 'mine'",
+        "delete Object.prototype.toString",
+        "({}).__proto__.constructor = Array",
+    ] {
+        let tried = format!("'use strict'; try {{ {change} }} catch {{ return 'refused' }}");
+        assert_eq!(window.run(&tried, &[]), "refused", "{change}");
+    }
+    // What an object has of its own is not everybody's.
+    let own = "'use strict'; const one = {}; one.toString = () => 'mine'; return `${one} ${{}}`";
+    assert_eq!(window.run(own, &[]), "mine [object Object]");
     assert_eq!(window.address(), home);
     window.close();
 }
