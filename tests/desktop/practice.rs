@@ -1,6 +1,6 @@
 //! The practice task from its button to the change on disk, in the light and in the dark.
 
-use crate::webdriver::{Window, id};
+use crate::webdriver::{Window, at_work, id};
 use nexus_tests::env::{TestEnv, files_under, until};
 use std::collections::BTreeMap;
 use std::fs;
@@ -53,7 +53,7 @@ fn the_practice_task_is_started_by_a_button_and_accepted_into_its_sample() {
     assert!(card.contains("practice, no AI"), "{card}");
     let sample = env.root().join("data-practice/sample-1");
     let before = texts(&sample);
-    window.wait_for(&format!("{} [data-state='working']", id("agent-code")));
+    window.wait_for(&at_work("T-1-code"));
     in_both_appearances(&window, "board-working");
 
     window.wait_for(&in_column("review"));

@@ -4,7 +4,7 @@
     reason = "the second start ends by itself, or is killed when the test fails"
 )]
 
-use crate::webdriver::{Window, id};
+use crate::webdriver::{Window, at_work, id};
 use nexus_tests::env::{TestEnv, good_team, greet, rules, seat, submit, until};
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -97,7 +97,7 @@ fn a_second_start_ends_and_the_command_line_is_a_client_of_the_window() {
     // What the command line starts is at work in the window's engine, and on its board.
     let client = env.start_execute(&project, &[]);
     window.wait_for("[data-testid='column-working'] [data-testid='card-T-1']");
-    window.wait_for_text(&id("agent-code"), "working");
+    window.wait_for(&at_work("T-1-code"));
     let status = env.run(["status", "--json"]).expect(0);
     let board: Value = serde_json::from_str(&status.stdout).unwrap();
     assert_eq!(board["tasks"][0]["name"], "T-1", "{board}");

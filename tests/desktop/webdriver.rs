@@ -23,6 +23,11 @@ pub(crate) fn id(name: &str) -> String {
     format!("[data-testid='{name}']")
 }
 
+/// What shows that this agent is in a turn, on the strip above the board: when it was last heard.
+pub(crate) fn at_work(seat: &str) -> String {
+    format!("{} {}", id(&format!("agent-{seat}")), id("heard"))
+}
+
 /// The program in a WebDriver session, with a display and a session bus of their own.
 pub(crate) struct Window {
     session: Child,
