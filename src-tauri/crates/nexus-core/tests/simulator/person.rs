@@ -171,7 +171,7 @@ fn some_order_to_all(world: &mut World) -> Input {
         0 => Input::StopAll,
         1 => Input::OpenAccount { team: Team::Claude },
         2 => {
-            let money = dice.below(400) as u64;
+            let money = dice.below(400) as u64 + 1;
             let caps = DayCaps {
                 money: dice.percent(50).then(|| Usd::from_micros(money)),
                 limits: some_limits(dice),
